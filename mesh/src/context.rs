@@ -1,0 +1,142 @@
+//! What a handler's own calls inherit from the call that it serves: deadline and trace.
+
+use std::future::Future;
+
+use http::{HeaderMap, HeaderValue};
+use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
+use rand::Rng as _;
+use tokio::time::Instant;
+
+tokio::task_local! {
+    static CURRENT: Context;
+}
+
+/// The call that is being served by the present task.
+///
+/// The server enters it around the handler and around the polling of its response body. A task that a handler
+/// spawns inherits nothing by itself: carry it there with [`Context::current`] and [`Context::scope`].
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// When the served call must have ended; calls made for it end no later.
+    pub deadline: Option<Instant>,
+    /// The trace that the served call belongs to.
+    pub trace: Option<TraceContext>,
+}
+
+impl Context {
+    /// Returns what the present task inherited, or an empty context outside a served call.
+    #[must_use]
+    pub fn current() -> Self {
+        CURRENT.try_with(Clone::clone).unwrap_or_default()
+    }
+
+    /// Runs a future in this context.
+    pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
+        CURRENT.scope(self, future)
+    }
+
+    /// Runs a function in this context, such as one poll of a body.
+    pub fn enter<R>(self, run: impl FnOnce() -> R) -> R {
+        CURRENT.sync_scope(self, run)
+    }
+}
+
+/// The place of a call in a trace (W3C Trace Context).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    /// The trace, the same for all calls that one request caused.
+    pub trace_id: TraceId,
+    /// This call.
+    pub span_id: SpanId,
+    /// Whether the trace is recorded.
+    pub flags: TraceFlags,
+}
+
+/// The name of the header.
+const TRACEPARENT: &str = "traceparent";
+
+impl TraceContext {
+    /// Begins a trace.
+    #[must_use]
+    pub fn root() -> Self {
+        let trace_id = TraceId::from_bytes(rand::rng().random());
+        Self { trace_id, span_id: new_span(), flags: TraceFlags::default() }
+    }
+
+    /// Returns a new call of the same trace.
+    #[must_use]
+    pub fn child(self) -> Self {
+        Self { span_id: new_span(), ..self }
+    }
+
+    /// Reads `traceparent`; a malformed one is as good as none (W3C Trace Context, section 3.2.2).
+    #[must_use]
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        let text = headers.get(TRACEPARENT)?.to_str().ok()?;
+        let mut parts = text.split('-');
+        let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let known = version.len() == 2 && version != "ff" && (version != "00" || parts.next().is_none());
+        let sized = trace.len() == 32 && span.len() == 16 && flags.len() == 2;
+        let lower = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-')) || version != "00";
+        if !known || !sized || !lower {
+            return None;
+        }
+        let (trace_id, span_id) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
+        let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?);
+        let valid = trace_id != TraceId::INVALID && span_id != SpanId::INVALID;
+        valid.then_some(Self { trace_id, span_id, flags })
+    }
+
+    /// Writes `traceparent`.
+    pub fn to_headers(self, headers: &mut HeaderMap) {
+        let Self { trace_id, span_id, flags } = self;
+        let text = format!("00-{trace_id:032x}-{span_id:016x}-{:02x}", flags.to_u8());
+        let value = HeaderValue::try_from(text).expect("hex digits are a header value");
+        headers.insert(TRACEPARENT, value);
+    }
+}
+
+fn new_span() -> SpanId {
+    SpanId::from_bytes(rand::rng().random_range(1..=u64::MAX).to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<TraceContext> {
+        let mut headers = HeaderMap::new();
+        headers.insert(TRACEPARENT, text.parse().unwrap());
+        TraceContext::from_headers(&headers)
+    }
+
+    #[test]
+    fn a_trace_is_written_as_it_was_read() {
+        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let mut headers = HeaderMap::new();
+        read(text).unwrap().to_headers(&mut headers);
+        assert_eq!(headers[TRACEPARENT], text);
+    }
+
+    #[test]
+    fn a_malformed_trace_is_none() {
+        for bad in [
+            "",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_context_lasts_as_long_as_its_scope() {
+        let trace = Some(TraceContext::root());
+        let inside = Context { trace, deadline: None }.scope(async { Context::current().trace }).await;
+        assert_eq!(inside, trace);
+        assert_eq!(Context::current().trace, None);
+    }
+}
