@@ -1,1 +1,35 @@
-//! To be written.
+//! Opens the mesh to browsers (gRPC-Web), REST clients and plain gRPC, on one port.
+//!
+//! A request walks `listener → pipeline → protocol (decode) → transcode → upstream → selvedge::Channel`, and its
+//! answer returns through the same protocol file. What services there are and what they declare is learned at run
+//! time: [`Gateway`] follows the registry, and reads each exposed service by gRPC reflection.
+
+mod gateway;
+
+mod listener;
+mod pipeline;
+mod protocol;
+
+mod cors;
+mod transcode;
+
+mod admin;
+mod reflection;
+mod schema;
+mod upstream;
+
+mod body;
+mod config;
+mod error;
+mod metadata;
+mod metrics;
+mod percent;
+
+#[cfg(test)]
+mod testing;
+
+pub use crate::{
+    config::{Expose, Limits, Options, Origins},
+    error::Error,
+    gateway::{Gateway, run},
+};

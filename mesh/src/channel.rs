@@ -1,70 +1,140 @@
-//! The way to a service.
-//! STUB for the skeleton: the owner of the client path replaces it.
+//! The way to a service: what a generated client takes, and the client path on one screen.
 
 use std::{
-    sync::Arc,
+    collections::HashMap,
+    convert::Infallible,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
-use futures::future::BoxFuture;
+use futures::{FutureExt as _, future::BoxFuture};
+use tokio::time::Instant;
 use tonic::body::Body;
+use tower::{Service, ServiceBuilder};
 
-use crate::{config::Config, discovery::Resolve, error::Error, telemetry::Telemetry};
+use crate::{
+    client::{
+        AnswerFuture, Stop,
+        call::Call,
+        cluster::Cluster,
+        deadline::DeadlineLayer,
+        metrics,
+        replay::Memory,
+        retry::RetryLayer,
+        route::{self, Methods, RouteTable},
+    },
+    config::{ClientConfig, Config},
+    context,
+    discovery::Resolve,
+    error::Error,
+    telemetry::Telemetry,
+};
 
-/// The way to a service: what a tonic-generated client takes.
-#[derive(Clone, Debug)]
+/// The way to a service: what a tonic-generated client takes. Cheap to clone, and always ready.
+///
+/// It never fails: what goes wrong is answered with a gRPC status, as a server would.
+#[derive(Clone)]
 pub struct Channel {
     service: Arc<str>,
+    routes: Arc<RouteTable>,
+    stack: Arc<dyn CallStack>,
 }
 
-/// Whether a method may be carried out more than once (`google.protobuf.MethodOptions.IdempotencyLevel`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Idempotency {
-    /// It may not.
-    #[default]
-    Unknown,
-    /// It may: further times change nothing more.
-    Idempotent,
-    /// It may: it changes nothing at all.
-    NoSideEffects,
+/// The way of a call: requests go down this list, responses come back up.
+fn stack(service: &Arc<str>, parts: &Parts) -> Arc<dyn CallStack> {
+    let Parts { client, resolver, telemetry, memory, .. } = parts;
+    let metrics = telemetry.metrics();
+    let cluster = Cluster::new(Arc::clone(service), client.clone(), Arc::clone(resolver), metrics.clone());
+    let stops = ServiceBuilder::new()
+        // Above the deadline: an expired call counts as a failed one.
+        .layer(metrics::call(metrics.clone()))
+        // Above retry: one deadline for all attempts.
+        .layer(DeadlineLayer)
+        // Above the cluster: another attempt goes to another endpoint.
+        .layer(RetryLayer::new(memory.clone(), metrics.clone()))
+        // Picks an endpoint for each attempt (balance), and hands it over (endpoint, stream).
+        .service(cluster);
+    Arc::new(stops)
 }
 
-/// What a call site says about one call; put it into the extensions of tonic's request.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct CallOptions {
-    /// Overrides what the descriptors say of the method.
-    pub idempotency: Option<Idempotency>,
-    /// Whether the method is unary; overrides what the descriptors say.
-    pub unary: Option<bool>,
-    /// Waits for a first instance until the deadline, not just for `client.endpoint_wait`.
-    pub wait_for_ready: bool,
-}
-
-#[derive(Debug)]
-pub(crate) struct Channels {}
-
-impl Channels {
-    pub(crate) fn new(_: &Config, _: &[&[u8]], _: Arc<dyn Resolve>, _: Telemetry) -> Result<Self, Error> {
-        Ok(Self {})
-    }
-
-    pub(crate) fn get(&self, service: &str) -> Channel {
-        Channel { service: service.into() }
-    }
-}
-
-impl tower::Service<http::Request<Body>> for Channel {
+impl Service<http::Request<Body>> for Channel {
     type Response = http::Response<Body>;
-    type Error = std::convert::Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
-        let status = tonic::Status::unavailable(format!("{} is a stub", self.service));
-        Box::pin(async move { Ok(status.into_http()) })
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        // On top of all stops, and before the future is polled: what is inherited is the caller's.
+        let call = self.routes.select(request, &context::Context::current(), Instant::now());
+        let answer = self.stack.call(call);
+        answer.map(|answer| Ok(answer.unwrap_or_else(|failure| failure.status.into_http()))).boxed()
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("service", &self.service).finish_non_exhaustive()
+    }
+}
+
+/// The stops of one service behind one pointer: a clone is a count.
+trait CallStack: Send + Sync {
+    fn call(&self, call: Call) -> AnswerFuture;
+}
+
+impl<S: Stop> CallStack for S {
+    fn call(&self, call: Call) -> AnswerFuture {
+        Service::call(&mut self.clone(), call)
+    }
+}
+
+/// All channels of a mesh, one for each service.
+#[derive(Debug)]
+pub(crate) struct Channels {
+    parts: Parts,
+    made: Mutex<HashMap<Arc<str>, Channel>>,
+}
+
+/// What channels are made of.
+#[derive(Debug)]
+struct Parts {
+    client: ClientConfig,
+    methods: Methods,
+    resolver: Arc<dyn Resolve>,
+    telemetry: Telemetry,
+    memory: Memory,
+}
+
+impl Channels {
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for bytes that are no descriptor set.
+    pub(crate) fn new(
+        config: &Config,
+        descriptors: &[&[u8]],
+        resolver: Arc<dyn Resolve>,
+        telemetry: Telemetry,
+    ) -> Result<Self, Error> {
+        let (client, methods) = (config.client.clone(), route::methods(descriptors)?);
+        let parts = Parts { client, methods, resolver, telemetry, memory: Memory::default() };
+        Ok(Self { parts, made: Mutex::default() })
+    }
+
+    /// Returns the channel of a service; it looks for instances when it is first called.
+    pub(crate) fn get(&self, service: &str) -> Channel {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = made.get(service) {
+            return channel.clone();
+        }
+        let service: Arc<str> = service.into();
+        let routes = RouteTable::new(Arc::clone(&service), &self.parts.methods, self.parts.client.default_deadline);
+        let stack = stack(&service, &self.parts);
+        let channel = Channel { service: Arc::clone(&service), routes: Arc::new(routes), stack };
+        made.insert(service, channel.clone());
+        channel
     }
 }

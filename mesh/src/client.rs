@@ -1,1 +1,57 @@
-//! The stops of a call below its channel.
+//! The stops of a call below its channel, in the order in which a call passes them.
+
+pub(crate) mod call;
+pub(crate) mod outcome;
+
+pub(crate) mod route;
+
+pub(crate) mod metrics;
+
+pub(crate) mod deadline;
+
+pub(crate) mod budget;
+pub(crate) mod replay;
+pub(crate) mod retry;
+
+pub(crate) mod balance;
+pub(crate) mod cluster;
+
+pub(crate) mod endpoint;
+pub(crate) mod load;
+pub(crate) mod observe;
+
+pub(crate) mod pool;
+
+pub(crate) mod connect;
+pub(crate) mod pump;
+pub(crate) mod stream;
+
+#[cfg(test)]
+mod tests;
+
+use futures::future::BoxFuture;
+use tonic::body::Body;
+use tower::Service;
+
+use self::{call::Call, outcome::Failure};
+
+/// What comes back up: the head of an answer that a server gave, and its body.
+pub(crate) type Answer = Result<http::Response<Body>, Failure>;
+
+/// The future of a stop.
+pub(crate) type AnswerFuture = BoxFuture<'static, Answer>;
+
+/// One stop of the client path. A stop is ready at all times: it takes what it needs inside `call`.
+pub(crate) trait Stop:
+    Service<Call, Response = http::Response<Body>, Error = Failure, Future = AnswerFuture> + Clone + Send + Sync + 'static
+{
+}
+
+impl<S> Stop for S where
+    S: Service<Call, Response = http::Response<Body>, Error = Failure, Future = AnswerFuture>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}

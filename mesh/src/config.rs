@@ -1,14 +1,15 @@
 //! The settings of one mesh, with their defaults and limits.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+mod duration;
+mod env;
+mod secret;
 
-use figment::{
-    Figment,
-    providers::{Env, Serialized},
-};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
+
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+pub use self::secret::Secret;
+use crate::{config::env::Variables, error::Error};
 
 /// Everything that one [`crate::Mesh`] is told at its start.
 ///
@@ -38,7 +39,8 @@ pub struct RegistryConfig {
     pub address: String,
     /// An ACL token. `CONSUL_HTTP_TOKEN`.
     pub token: Option<Secret>,
-    /// A file that holds the ACL token, read again when it changes. `CONSUL_HTTP_TOKEN_FILE`.
+    /// A file that holds the ACL token, read again when it changes; it goes before `token`.
+    /// `CONSUL_HTTP_TOKEN_FILE`.
     pub token_file: Option<PathBuf>,
     /// A PEM file of certificate authorities that sign the agent's certificate. `CONSUL_CACERT`.
     pub ca_cert: Option<PathBuf>,
@@ -186,20 +188,23 @@ impl Config {
         Self { service: service.into(), ..Self::default() }
     }
 
-    /// Reads `SELVEDGE_*` and Consul's own variables (`CONSUL_HTTP_ADDR`, `CONSUL_HTTP_TOKEN`,
-    /// `CONSUL_HTTP_TOKEN_FILE`, `CONSUL_HTTP_SSL`, `CONSUL_CACERT`, `CONSUL_CLIENT_CERT`, `CONSUL_CLIENT_KEY`).
+    /// Reads Consul's own variables (`CONSUL_HTTP_ADDR`, `CONSUL_HTTP_TOKEN`, `CONSUL_HTTP_TOKEN_FILE`,
+    /// `CONSUL_HTTP_SSL`, `CONSUL_CACERT`, `CONSUL_CLIENT_CERT`, `CONSUL_CLIENT_KEY`), and before those
+    /// `SELVEDGE_*`: lists with commas between, durations as `1500ms`, `2s`, `5m`, `1h`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config), with the name of the setting.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config), with the name of a setting that cannot be read. Whether the
+    /// settings go together is checked when the mesh is built: options of a program may be laid over them first.
     pub fn from_env(service: &str) -> Result<Self, Error> {
-        let mut config: Self = Figment::from(Serialized::defaults(Self::new(service)))
-            .merge(Env::prefixed("SELVEDGE_").split("__").filter(is_setting))
-            .extract()
-            .map_err(|error| Error::config(&setting_of(&error), &error.to_string()))?;
-        config.registry.merge_consul_env();
-        config.validate()?;
-        Ok(config)
+        // One that is not Unicode cannot be a setting of ours.
+        let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        Self::from_variables(service, &std::env::vars_os().filter_map(text).collect())
+    }
+
+    /// Reads settings from variables, as [`Config::from_env`] does from those of the process.
+    fn from_variables(service: &str, variables: &Variables) -> Result<Self, Error> {
+        env::merge(&Self::new(service), variables)
     }
 
     /// Checks what types cannot say.
@@ -221,40 +226,53 @@ impl Config {
         if registry.client_cert.is_some() != registry.client_key.is_some() {
             return Err(Error::config(
                 "registry.client_cert",
-                "a certificate and its key go together: set both or none",
+                "goes together with registry.client_key: set both or none",
             ));
         }
         if !(1..=64).contains(&client.max_connections) {
             return Err(Error::config("client.max_connections", "must be 1 to 64"));
         }
-        for (key, limit) in [
-            ("client.max_message_bytes", client.max_message_bytes),
-            ("server.max_message_bytes", server.max_message_bytes),
-        ] {
-            if limit == 0 || u32::try_from(limit).is_err() {
-                return Err(Error::config(key, "must be 1 to 4294967295"));
-            }
+        if server.max_concurrent_streams == 0 {
+            return Err(Error::config("server.max_concurrent_streams", "must be at least 1"));
         }
-        Ok(())
+        validate_sizes(server, client)?;
+        validate_durations(server, client)
     }
 }
 
-impl RegistryConfig {
-    /// Takes over what Consul's own variables say.
-    fn merge_consul_env(&mut self) {
-        let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let path = |name: &str| text(name).map(PathBuf::from);
-        self.address = text("CONSUL_HTTP_ADDR").unwrap_or_else(|| self.address.clone());
-        self.token = text("CONSUL_HTTP_TOKEN").map(|token| Secret::new(&token)).or_else(|| self.token.take());
-        self.token_file = path("CONSUL_HTTP_TOKEN_FILE").or_else(|| self.token_file.take());
-        self.ca_cert = path("CONSUL_CACERT").or_else(|| self.ca_cert.take());
-        self.client_cert = path("CONSUL_CLIENT_CERT").or_else(|| self.client_cert.take());
-        self.client_key = path("CONSUL_CLIENT_KEY").or_else(|| self.client_key.take());
-        if text("CONSUL_HTTP_SSL").is_some_and(|value| value == "true" || value == "1") {
-            self.address = with_https(&self.address);
+fn validate_sizes(server: &ServerConfig, client: &ClientConfig) -> Result<(), Error> {
+    for (key, bytes) in [
+        ("client.max_message_bytes", client.max_message_bytes),
+        ("client.max_header_bytes", client.max_header_bytes as usize),
+        ("server.max_message_bytes", server.max_message_bytes),
+        ("server.max_header_bytes", server.max_header_bytes as usize),
+    ] {
+        if bytes == 0 || u32::try_from(bytes).is_err() {
+            return Err(Error::config(key, "must be 1 to 4294967295"));
         }
     }
+    Ok(())
+}
 
+/// Limits of time that nothing could keep if they were zero.
+fn validate_durations(server: &ServerConfig, client: &ClientConfig) -> Result<(), Error> {
+    for (key, duration) in [
+        ("client.default_deadline", client.default_deadline),
+        ("client.connect_timeout", client.connect_timeout),
+        ("client.keepalive_interval", client.keepalive_interval),
+        ("client.keepalive_timeout", client.keepalive_timeout),
+        ("server.keepalive_interval", server.keepalive_interval),
+        ("server.keepalive_timeout", server.keepalive_timeout),
+        ("server.handshake_timeout", server.handshake_timeout),
+    ] {
+        if duration.is_zero() {
+            return Err(Error::config(key, "must be more than 0s"));
+        }
+    }
+    Ok(())
+}
+
+impl RegistryConfig {
     /// Returns the agent's base URL, without a path.
     ///
     /// # Errors
@@ -262,19 +280,23 @@ impl RegistryConfig {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for an address that is no URL of an HTTP server.
     pub fn url(&self) -> Result<reqwest::Url, Error> {
         let bad = |why: &str| {
-            let address = &self.address;
+            // What stands before an @ may be a password.
+            let address = self.address.rsplit('@').next().unwrap_or_default();
             Error::config(
                 "registry.address",
                 &format!("{address:?} {why}: expected http://host:port or https://host:port"),
             )
         };
+        if self.address.contains('@') {
+            return Err(bad("has a user before it (a token goes into registry.token)"));
+        }
         let text = if self.address.contains("://") { self.address.clone() } else { format!("http://{}", self.address) };
         let url = reqwest::Url::parse(&text).map_err(|error| bad(&format!("is no URL ({error})")))?;
         match url.scheme() {
             "http" | "https" => {}
             other => return Err(bad(&format!("has the scheme {other}, which is not supported"))),
         }
-        let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.username().is_empty();
+        let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
         if !bare || url.host().is_none() {
             return Err(bad("has more than a host and a port"));
         }
@@ -282,122 +304,5 @@ impl RegistryConfig {
     }
 }
 
-/// Text that is never shown: its `Debug` and `Serialize` print `<secret>`.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes a text into keeping.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
-        Self(text.into())
-    }
-
-    /// Returns the text, for the one place that sends it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<secret>")
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("<secret>")
-    }
-}
-
-/// Variables such as `SELVEDGE_LOG` belong to programs: only those with a path are the mesh's.
-fn is_setting(name: &figment::value::UncasedStr) -> bool {
-    ["registry", "server", "client"]
-        .iter()
-        .any(|part| name.as_str().to_ascii_lowercase().starts_with(&format!("{part}.")))
-}
-
-fn setting_of(error: &figment::Error) -> String {
-    if error.path.is_empty() { "environment".into() } else { error.path.join(".") }
-}
-
-fn with_https(address: &str) -> String {
-    match address.split_once("://") {
-        Some(("http", rest)) => format!("https://{rest}"),
-        Some(_) => address.into(),
-        None => format!("https://{address}"),
-    }
-}
-
-/// Durations as people write them: `1500ms`, `2s`, `5m`, `1h`, or a plain number of seconds.
-mod duration {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format!("{}ms", value.as_millis()))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Raw {
-            Seconds(u64),
-            Text(String),
-        }
-        match Raw::deserialize(deserializer)? {
-            Raw::Seconds(seconds) => Ok(Duration::from_secs(seconds)),
-            Raw::Text(text) => parse(&text).ok_or_else(|| {
-                D::Error::custom(format!("{text:?} is no duration: write a number with ms, s, m or h, such as 1500ms"))
-            }),
-        }
-    }
-
-    fn parse(text: &str) -> Option<Duration> {
-        let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-        let number: u64 = number.parse().ok()?;
-        let seconds = match unit {
-            "ms" => return Some(Duration::from_millis(number)),
-            "s" => 1,
-            "m" => 60,
-            "h" => 3_600,
-            _ => return None,
-        };
-        number.checked_mul(seconds).map(Duration::from_secs)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_taken_as_consuls_tools_take_it() {
-        let url = |address: &str| RegistryConfig { address: address.into(), ..RegistryConfig::default() }.url();
-        assert_eq!(url("127.0.0.1:8500").unwrap().as_str(), "http://127.0.0.1:8500/");
-        assert_eq!(url("https://consul.example:8501").unwrap().as_str(), "https://consul.example:8501/");
-        for bad in ["ftp://127.0.0.1", "http://127.0.0.1:8500/v1", "http://", "http://a b"] {
-            let error = url(bad).unwrap_err().to_string();
-            assert!(error.contains("registry.address"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_bad_setting_is_named() {
-        let mut config = Config::new("users");
-        config.client.max_connections = 0;
-        assert!(config.validate().unwrap_err().to_string().contains("client.max_connections"));
-        assert!(Config::new("Users!").validate().unwrap_err().to_string().contains("service"));
-    }
-
-    #[test]
-    fn a_secret_is_never_printed() {
-        let mut config = Config::new("users");
-        config.registry.token = Some(Secret::new("opensesame"));
-        assert!(!format!("{config:?}").contains("opensesame"));
-    }
-}
+mod tests;

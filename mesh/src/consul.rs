@@ -1,14 +1,155 @@
-//! STUB: the HTTP client of Consul.
+//! Consul's HTTP API, as much of it as the mesh needs. Consul's agent and the embedded registry are the same to it.
 
-use crate::{config::RegistryConfig, error::Error};
+pub(crate) mod agent;
+pub(crate) mod health;
 
-/// Consul's agent, or the embedded registry, at a URL.
+mod http;
+mod request;
+mod standing;
+mod watch;
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+pub(crate) mod logs;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use ::http::StatusCode;
+use bytes::Bytes;
+
+use crate::{
+    config::RegistryConfig,
+    consul::{
+        agent::{AgentSelf, Beat, Registration},
+        health::Entry,
+        http::Http,
+        request::{Answer, Cause, Failure, Request},
+        standing::{Report, Standing},
+    },
+    error::{Error, ErrorKind},
+};
+
+/// A blocking query to Consul.
+pub(crate) type Watch<T> = watch::Watch<T, Http>;
+
+/// Names of services, and their tags.
+pub(crate) type Catalog = BTreeMap<String, Option<Vec<String>>>;
+
+/// Consul's agent, or the embedded registry, at a URL. Cheap to clone.
+///
+/// Errors are of the kind [`ErrorKind::Registry`] and name the agent's URL. That the agent cannot be reached is
+/// logged here, once, and once when it is back: callers need not.
 #[derive(Clone, Debug)]
-pub(crate) struct Consul {}
+pub(crate) struct Consul {
+    http: Http,
+    standing: Standing,
+    /// The view of everything that is no watch.
+    report: Arc<Mutex<Report>>,
+}
 
 impl Consul {
+    /// Reads the TLS and token files; connects to nothing.
     pub(crate) fn new(config: &RegistryConfig) -> Result<Self, Error> {
-        config.url()?;
-        Ok(Self {})
+        let http = Http::new(config)?;
+        let standing = Standing::new(&http.describe());
+        let report = Arc::new(Mutex::new(standing.report()));
+        Ok(Self { http, standing, report })
+    }
+
+    /// Registers an instance with the agent, in place of what it knew of that id and its checks.
+    ///
+    /// It ends maintenance of that id: never call it once a drain began.
+    pub(crate) async fn register(&self, registration: &Registration) -> Result<(), Error> {
+        let body = serde_json::to_vec(registration)
+            .map_err(|error| Error::new(ErrorKind::Registry, format!("a registration that is no JSON: {error}")))?;
+        let mut request = Request::put(&["agent", "service", "register"]).with("replace-existing-checks", "true");
+        request.body = Some(Bytes::from(body));
+        self.send(&request).await?;
+        Ok(())
+    }
+
+    /// Tells the agent that the instance behind a TTL check lives.
+    pub(crate) async fn pass(&self, check_id: &str) -> Result<Beat, Error> {
+        match self.send(&Request::put(&["agent", "check", "pass", check_id])).await {
+            Ok(_) => Ok(Beat::Ok),
+            // 404: unknown; 500: known, but with no TTL.
+            Err(Failure { cause, .. })
+                if cause.is_status(&[StatusCode::NOT_FOUND, StatusCode::INTERNAL_SERVER_ERROR]) =>
+            {
+                Ok(Beat::Lost)
+            }
+            Err(failure) => Err(failure.error),
+        }
+    }
+
+    /// Takes an instance out of everybody's discovery, or lets it in again.
+    pub(crate) async fn maintenance(&self, id: &str, enable: bool, reason: &str) -> Result<(), Error> {
+        let request = Request::put(&["agent", "service", "maintenance", id])
+            .with("enable", if enable { "true" } else { "false" })
+            .with("reason", reason);
+        self.send(&request).await?;
+        Ok(())
+    }
+
+    /// Removes an instance; one that the agent does not know is removed already.
+    pub(crate) async fn deregister(&self, id: &str) -> Result<(), Error> {
+        match self.send(&Request::put(&["agent", "service", "deregister", id])).await {
+            Ok(_) => Ok(()),
+            Err(Failure { cause, .. }) if cause.is_status(&[StatusCode::NOT_FOUND]) => Ok(()),
+            Err(failure) => Err(failure.error),
+        }
+    }
+
+    /// Returns the IP address of the agent's node, by which others reach what registers without an address.
+    pub(crate) async fn agent_address(&self) -> Result<String, Error> {
+        let answer = self.send(&Request::get(&["agent", "self"])).await.map_err(|failure| {
+            // The rights of a service identity do not include it.
+            let advice = if failure.is_refusal() { "; grant agent:read, or set server.advertise" } else { "" };
+            Error::new(ErrorKind::Registry, format!("{}{advice}", failure.error))
+        })?;
+        let found: AgentSelf = serde_json::from_slice(&answer.body).map_err(|error| {
+            let told = format!("{} does not say its address at GET /v1/agent/self: {error}", self.describe());
+            Error::new(ErrorKind::Registry, told)
+        })?;
+        Ok(found.member.address)
+    }
+
+    /// Follows the instances of a service with their checks, healthy or not.
+    pub(crate) fn watch_instances(&self, service: &str, wait: Duration) -> Watch<Vec<Entry>> {
+        self.watch(Request::get(&["health", "service", service]), wait)
+    }
+
+    /// Follows the names and tags of all services.
+    pub(crate) fn watch_services(&self, wait: Duration) -> Watch<Catalog> {
+        self.watch(Request::get(&["catalog", "services"]), wait)
+    }
+
+    /// Says where it is, for errors and logs: `consul at http://127.0.0.1:8500`.
+    pub(crate) fn describe(&self) -> String {
+        self.http.describe()
+    }
+
+    /// Any server may answer (`stale`): discovery goes on while there is no leader.
+    fn watch<T: serde::de::DeserializeOwned>(&self, request: Request, wait: Duration) -> Watch<T> {
+        Watch::new(self.http.clone(), request.with("stale", ""), wait, self.standing.report())
+    }
+
+    async fn send(&self, request: &Request) -> Result<Answer, Failure> {
+        let result = self.http.send(request).await;
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        match &result {
+            // Whatever it answered, it is there; the caller knows what to make of it.
+            Ok(_) | Err(Failure { cause: Cause::Status(_), .. }) => report.succeeded(),
+            Err(failure) => report.failed(failure),
+        }
+        drop(report);
+        result
     }
 }

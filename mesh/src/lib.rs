@@ -30,12 +30,13 @@ mod grpc_timeout;
 mod message_limit;
 
 pub use crate::{
-    channel::{CallOptions, Channel, Idempotency},
+    channel::Channel,
+    client::call::{CallOptions, Idempotency},
     config::{ClientConfig, Config, RegistryConfig, Secret, ServerConfig},
     context::{Context, TraceContext},
     discovery::{Instance, Instances, Services},
     error::{Error, ErrorKind},
     mesh::{Builder, Mesh},
-    server::Serve,
+    server::{ConnectInfo, Serve},
     telemetry::Telemetry,
 };

@@ -1,34 +1,117 @@
-//! STUB: serving.
+//! The served path: one instance from its listener to its last call.
 
-use std::future::{Future, IntoFuture};
+mod accept;
+mod access;
+mod builtin;
+mod catch;
+mod connect_info;
+mod connection;
+mod deadline;
+mod drain;
+mod keepalive;
+mod limit;
+mod phase;
+mod register;
+mod signals;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod trace;
+
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    net::SocketAddr,
+};
 
 use futures::future::BoxFuture;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::service::Routes;
+use tower::ServiceBuilder;
+use tracing::info;
 
-use crate::{error::Error, mesh::Mesh};
+pub use self::connect_info::ConnectInfo;
+use crate::{
+    error::{Error, ErrorKind},
+    mesh::Mesh,
+    server::{
+        accept::Acceptor,
+        access::{AccessLayer, Methods},
+        catch::CatchLayer,
+        deadline::DeadlineLayer,
+        drain::Leaving,
+        limit::LimitLayer,
+        phase::Phase,
+        register::{Advertised, Description, Lease, Standing},
+        signals::Signals,
+        stream::Handler,
+        trace::TraceLayer,
+    },
+};
+
+/// The way of a served call: requests go down this list, responses come back up.
+fn stack(mesh: &Mesh, routes: Routes, methods: Methods) -> impl Handler {
+    ServiceBuilder::new()
+        // Above all: whatever is logged of a call names its trace.
+        .layer(TraceLayer)
+        // Above what may refuse: a call that was refused counts, too.
+        .layer(AccessLayer::new(mesh.telemetry().metrics().clone(), methods))
+        // Above the handler and its response body, which end with it.
+        .layer(DeadlineLayer)
+        .layer(LimitLayer::new(mesh.config().server.max_message_bytes))
+        // Lowest: only handlers are expected to panic.
+        .layer(CatchLayer)
+        .service(routes)
+}
 
 /// A service about to be served; see [`Mesh::serve`]. Await it.
-#[derive(Debug)]
+///
+/// It ends when the instance has left: `Ok` after a drain, also after one that had to cut calls off. Nothing of it
+/// runs on, not even when it is dropped before.
+#[must_use = "nothing is served until it is awaited"]
 pub struct Serve {
     mesh: Mesh,
     routes: Routes,
+    shutdown: Option<BoxFuture<'static, ()>>,
+    ready: Option<Ready>,
 }
+
+type Ready = Box<dyn FnOnce(SocketAddr) + Send>;
 
 impl Serve {
     pub(crate) fn new(mesh: Mesh, routes: Routes) -> Self {
-        Self { mesh, routes }
+        Self { mesh, routes, shutdown: None, ready: None }
     }
 
     /// Serves until the future ends, and not until a signal.
     pub fn until(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Self {
-        let _ = shutdown;
-        self
+        Self { shutdown: Some(Box::pin(shutdown)), ..self }
     }
 
-    /// Tells the address that is listened on, once instance is registered and passing.
-    pub fn on_ready(self, ready: impl FnOnce(std::net::SocketAddr) + Send + 'static) -> Self {
-        let _ = ready;
-        self
+    /// Tells the address that is listened on, once the instance is registered and passing. While Consul cannot be
+    /// reached that is not yet, though calls are served.
+    pub fn on_ready(self, ready: impl FnOnce(SocketAddr) + Send + 'static) -> Self {
+        Self { ready: Some(Box::new(ready)), ..self }
+    }
+
+    async fn run(self) -> Result<(), Error> {
+        let Self { mesh, routes, shutdown, ready } = self;
+        let mut shutdown = match shutdown {
+            Some(future) => Shutdown::Future(future),
+            None => Shutdown::Signals(Signals::new()?),
+        };
+        let listener = accept::listen(mesh.config().server.listen).await?;
+        let mut running = Running::start(&mesh, routes, listener).await?;
+        tokio::select! {
+            () = shutdown.first() => {}
+            error = running.serve(ready) => return Err(error),
+        }
+        let hurry = CancellationToken::new();
+        tokio::select! {
+            () = running.leaving.drain(&mesh.config().server.drain, &hurry) => Ok(()),
+            never = shutdown.others(&hurry) => match never {},
+        }
     }
 }
 
@@ -37,9 +120,80 @@ impl IntoFuture for Serve {
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let _ = (self.mesh, self.routes);
-            Ok(())
-        })
+        Box::pin(self.run())
+    }
+}
+
+impl fmt::Debug for Serve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve").field("mesh", &self.mesh).field("routes", &self.routes).finish_non_exhaustive()
+    }
+}
+
+/// An instance that serves, or is about to stop.
+struct Running {
+    local: SocketAddr,
+    leaving: Leaving,
+}
+
+impl Running {
+    /// Accepts first and registers then: who hears of the instance can call it.
+    async fn start(mesh: &Mesh, routes: Routes, listener: TcpListener) -> Result<Self, Error> {
+        let parts = &mesh.parts;
+        let config = &parts.config.server;
+        let local = listener.local_addr().map_err(|error| Error::new(ErrorKind::Listen, error.to_string()))?;
+        let advertised = Advertised::new(config.advertise.as_deref(), local)?;
+        let (routes, health, methods) = builtin::with_health_and_reflection(routes, &parts.served)?;
+        health.serving().await;
+
+        let phase = Phase::default();
+        let acceptor =
+            Acceptor::new(listener, stack(mesh, routes, methods.into_iter().collect()), config, phase.clone());
+        let acceptor = AbortOnDropHandle::new(tokio::spawn(acceptor.run()));
+        info!(service = parts.config.service, listen = %local, "serving");
+
+        let stop_lease = CancellationToken::new();
+        let description = Description::new(&parts.config.service, &config.tags, &parts.served);
+        let (lease, standing) = Lease::new(parts.consul.clone(), description, advertised, stop_lease.clone());
+        let lease = AbortOnDropHandle::new(tokio::spawn(lease.run()));
+        let consul = parts.consul.clone();
+        Ok(Self { local, leaving: Leaving { consul, standing, stop_lease, lease, health, phase, acceptor } })
+    }
+
+    /// Reports that the instance is ready, and ends only if it cannot serve any more.
+    async fn serve(&mut self, ready: Option<Ready>) -> Error {
+        let registered = self.leaving.standing.wait_for(|standing| matches!(standing, Standing::Registered(_)));
+        if registered.await.is_ok()
+            && let Some(ready) = ready
+        {
+            ready(self.local);
+        }
+        let ended = (&mut self.leaving.acceptor).await;
+        let reason = ended.map_or_else(|error| error.to_string(), |()| "no reason".into());
+        Error::new(ErrorKind::Listen, format!("the listener on {} ended: {reason}", self.local))
+    }
+}
+
+/// What ends the serving.
+enum Shutdown {
+    Signals(Signals),
+    Future(BoxFuture<'static, ()>),
+}
+
+impl Shutdown {
+    async fn first(&mut self) {
+        match self {
+            Self::Signals(signals) => signals.next().await,
+            Self::Future(future) => future.await,
+        }
+    }
+
+    /// A second signal means: at once.
+    async fn others(&mut self, hurry: &CancellationToken) -> std::convert::Infallible {
+        if let Self::Signals(signals) = self {
+            signals.next().await;
+            hurry.cancel();
+        }
+        std::future::pending().await
     }
 }

@@ -8,7 +8,7 @@ use prometheus::{Encoder as _, Registry, TextEncoder};
 
 use crate::error::{Error, ErrorKind};
 
-pub(crate) use self::metrics::{AttemptLabels, Metrics};
+pub(crate) use self::metrics::{AttemptLabels, Bytes, Metrics, code_name};
 
 /// The instruments of one process. It touches no global, so a process may have several, and the meshes of one
 /// process may share one ([`crate::Builder::telemetry`]).

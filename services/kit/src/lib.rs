@@ -1,1 +1,19 @@
-//! To be written.
+//! What the services share: how a program starts, how its database is opened, and the rules of the AIPs
+//! (<https://google.aip.dev>) for names, pages, masks, etags and errors.
+
+mod options;
+pub mod program;
+
+pub mod database;
+pub mod logs;
+
+pub mod details;
+pub mod etag;
+pub mod mask;
+pub mod name;
+pub mod page;
+pub mod text;
+pub mod time;
+pub mod violation;
+
+pub use crate::options::{Options, RunError};

@@ -1,1 +1,63 @@
-//! To be written.
+//! The users service: `selvedge.users.v1.UserService` on a database.
+//!
+//! A call walks [`rpc`] (messages) → [`domain`] (rules) → [`store`] (rows).
+
+pub mod rpc;
+
+pub mod domain;
+
+pub mod store;
+
+pub mod error;
+
+use std::{future::Future, net::SocketAddr};
+
+use selvedge::Mesh;
+use selvedge_kit::database;
+pub use selvedge_kit::{Options, RunError};
+use selvedge_proto::users::v1::{FILE_DESCRIPTOR_SET, user_service_server::UserServiceServer};
+use tonic::{codec::CompressionEncoding, service::Routes};
+
+use crate::{domain::Users, rpc::Rpc, store::Store};
+
+/// The name under which the service is registered and called.
+pub const SERVICE: &str = "users";
+
+/// Serves users until `shutdown` ends, and then drains. `ready` is told the address once the instance is registered
+/// and passing.
+///
+/// # Errors
+///
+/// [`RunError`] if the database cannot be opened, the mesh not be joined, or the listener fails.
+pub async fn run(
+    options: Options,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+    ready: impl FnOnce(SocketAddr) + Send + 'static,
+) -> Result<(), RunError> {
+    let Options { mesh, database, telemetry } = options;
+    let longest_message = mesh.server.max_message_bytes;
+    let mesh = Mesh::builder(mesh).descriptors(FILE_DESCRIPTOR_SET);
+    let mesh = match telemetry {
+        Some(telemetry) => mesh.telemetry(telemetry),
+        None => mesh,
+    };
+    let mesh = mesh.build()?;
+    let pool = database::open(&database, store::MIGRATIONS).await?;
+    let routes = routes(Users::new(Store::new(pool.clone())), longest_message);
+    let ended = mesh.serve(routes).until(shutdown).on_ready(ready).await;
+    pool.close().await;
+    Ok(ended?)
+}
+
+/// Returns the service as tonic routes, for messages of at most so many bytes.
+#[must_use]
+pub fn routes(users: Users, longest_message: usize) -> Routes {
+    let server = UserServiceServer::new(Rpc::new(users))
+        .max_decoding_message_size(longest_message)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip);
+    Routes::new(server)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! The parts of the stack, started in order and drained in the opposite one.
+
+use std::{future::Future, net::SocketAddr, path::Path, time::Duration};
+
+use anyhow::{Context as _, bail};
+use futures::{FutureExt as _, future::try_join_all};
+use selvedge::{Config, Telemetry};
+use selvedge_gateway::{Expose, Gateway};
+use selvedge_kit::{
+    database,
+    program::{Ready, Shutdown},
+};
+use selvedge_registry::Registry;
+use tokio::{sync::oneshot, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::options::Options;
+
+/// How long a part may take to come up.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// The running stack.
+#[derive(Debug)]
+pub(crate) struct Stack {
+    pub(crate) registry_url: String,
+    pub(crate) embedded: bool,
+    pub(crate) gateway: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) users: Vec<SocketAddr>,
+    pub(crate) catalog: Vec<SocketAddr>,
+    /// Innermost first: they are ended from the last to the first.
+    groups: Vec<Group>,
+}
+
+/// Parts that start and end together.
+#[derive(Debug)]
+struct Group {
+    name: &'static str,
+    stop: CancellationToken,
+    parts: Vec<JoinHandle<anyhow::Result<()>>>,
+}
+
+/// A part that was spawned, and its address once it is ready.
+struct Starting {
+    part: JoinHandle<anyhow::Result<()>>,
+    ready: oneshot::Receiver<SocketAddr>,
+}
+
+impl Stack {
+    /// Starts everything; on failure what was started is ended before the error is returned.
+    pub(crate) async fn start(options: &Options, data_dir: &Path, telemetry: &Telemetry) -> anyhow::Result<Self> {
+        let mut groups = Vec::new();
+        match start(options, data_dir, telemetry, &mut groups).await {
+            Ok(addresses) => Ok(addresses.into_stack(groups)),
+            Err(error) => {
+                drain(groups).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until a part ends by itself, which none should.
+    pub(crate) async fn failed(&mut self) -> anyhow::Error {
+        let parts = self.groups.iter_mut().flat_map(|group| {
+            let name = group.name;
+            group.parts.iter_mut().map(move |part| Box::pin(async move { (name, part.await) }))
+        });
+        let ((name, result), ..) = futures::future::select_all(parts).await;
+        match result {
+            Ok(Ok(())) => anyhow::anyhow!("{name} ended by itself"),
+            Ok(Err(error)) => error.context(format!("{name} failed")),
+            Err(panic) => anyhow::anyhow!("{name} failed: {panic}"),
+        }
+    }
+
+    /// Ends everything in order: gateway, services, registry.
+    pub(crate) async fn drain(self) {
+        drain(self.groups).await;
+    }
+}
+
+struct Addresses {
+    registry_url: String,
+    embedded: bool,
+    gateway: SocketAddr,
+    admin: SocketAddr,
+    users: Vec<SocketAddr>,
+    catalog: Vec<SocketAddr>,
+}
+
+impl Addresses {
+    fn into_stack(self, groups: Vec<Group>) -> Stack {
+        let Self { registry_url, embedded, gateway, admin, users, catalog } = self;
+        Stack { registry_url, embedded, gateway, admin, users, catalog, groups }
+    }
+}
+
+async fn start(
+    options: &Options,
+    data_dir: &Path,
+    telemetry: &Telemetry,
+    groups: &mut Vec<Group>,
+) -> anyhow::Result<Addresses> {
+    let registry_url = match &options.registry {
+        Some(url) => reachable(url).await?,
+        None => start_registry(options.registry_listen, groups).await?,
+    };
+    let admin = Telemetry::bind_admin(options.admin_listen).await.context("--admin-listen")?;
+    let admin_address = admin.local_addr()?;
+
+    let count = usize::from(options.instances);
+    let service = |name: &str| selvedge_kit::Options {
+        mesh: config(name, &registry_url),
+        database: database::url(&data_dir.join(format!("{name}.db"))),
+        telemetry: Some(telemetry.clone()),
+    };
+    let users = start_services(groups, selvedge_users::SERVICE, count, |stop, ready| {
+        let options = service(selvedge_users::SERVICE);
+        async move { Ok(selvedge_users::run(options, stop, ready).await?) }
+    })
+    .await?;
+    let catalog = start_services(groups, selvedge_catalog::SERVICE, count, |stop, ready| {
+        let options = service(selvedge_catalog::SERVICE);
+        async move { Ok(selvedge_catalog::run(options, stop, ready).await?) }
+    })
+    .await?;
+
+    let gateway = start_gateway(options, &registry_url, telemetry, admin, groups).await?;
+    let embedded = options.registry.is_none();
+    Ok(Addresses { registry_url, embedded, gateway, admin: admin_address, users, catalog })
+}
+
+/// Checks that a Consul answers at the URL, and returns it.
+async fn reachable(url: &str) -> anyhow::Result<String> {
+    let hint = "start one (consul agent -dev), or leave --registry out to use the embedded one";
+    let mut config = config("local", url).registry;
+    config.address = url.into();
+    let base = config.url().context("--registry")?;
+    let asked = base.join("v1/status/leader").context("--registry")?;
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).build()?;
+    let answer = client.get(asked).send().await.with_context(|| format!("no Consul answers at {url}: {hint}"))?;
+    if !answer.status().is_success() {
+        bail!("what listens at {url} is no Consul with a leader (HTTP {}): {hint}", answer.status());
+    }
+    Ok(base.as_str().trim_end_matches('/').to_owned())
+}
+
+async fn start_registry(listen: SocketAddr, groups: &mut Vec<Group>) -> anyhow::Result<String> {
+    let config = selvedge_registry::Config { listen, ..selvedge_registry::Config::default() };
+    let registry = Registry::bind(config).await.with_context(|| {
+        format!("the registry cannot start: use a Consul that runs there with --registry http://{listen}, or another address with --registry-listen")
+    })?;
+    let url = format!("http://{}", registry.local_addr());
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    let part = tokio::spawn(async move { Ok(registry.run(stopped).await?) });
+    groups.push(Group { name: "registry", stop, parts: vec![part] });
+    Ok(url)
+}
+
+async fn start_services<F, Fut>(
+    groups: &mut Vec<Group>,
+    name: &'static str,
+    count: usize,
+    run: F,
+) -> anyhow::Result<Vec<SocketAddr>>
+where
+    F: Fn(Shutdown, Ready) -> Fut,
+    Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    let stop = CancellationToken::new();
+    let starting: Vec<_> = (0..count).map(|_| spawn(&stop, &run)).collect();
+    let (parts, waiting): (Vec<_>, Vec<_>) = starting.into_iter().map(|one| (one.part, one.ready)).unzip();
+    groups.push(Group { name, stop, parts });
+    let group = groups.last_mut().expect("just pushed");
+    ready(group, try_join_all(waiting)).await
+}
+
+async fn start_gateway(
+    options: &Options,
+    registry_url: &str,
+    telemetry: &Telemetry,
+    admin: tokio::net::TcpListener,
+    groups: &mut Vec<Group>,
+) -> anyhow::Result<SocketAddr> {
+    let gateway = Gateway::new(selvedge_gateway::Options {
+        listen: options.gateway_listen,
+        expose: Expose::All,
+        telemetry: Some(telemetry.clone()),
+        ..selvedge_gateway::Options::new(config("gateway", registry_url))
+    })?;
+    let admin_routes = gateway.admin();
+    let stop = CancellationToken::new();
+    let Starting { part, ready: listening } =
+        spawn(&stop, |stop, ready| async move { Ok(gateway.run(stop, ready).await.context("--gateway-listen")?) });
+    let admin_stop = stop.clone().cancelled_owned();
+    let telemetry = telemetry.clone();
+    let admin = tokio::spawn(async move { Ok(telemetry.serve_admin(admin, admin_routes, admin_stop).await?) });
+    groups.push(Group { name: "gateway", stop, parts: vec![part, admin] });
+    let group = groups.last_mut().expect("just pushed");
+    ready(group, listening).await
+}
+
+fn spawn<F, Fut>(stop: &CancellationToken, run: F) -> Starting
+where
+    F: FnOnce(Shutdown, Ready) -> Fut,
+    Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    let (tell, ready) = oneshot::channel();
+    let tell: Ready = Box::new(move |address| _ = tell.send(address));
+    let part = tokio::spawn(run(stop.clone().cancelled_owned().boxed(), tell));
+    Starting { part, ready }
+}
+
+/// Waits for the parts of a group to be ready; if one ends instead, its error is the answer.
+async fn ready<T>(
+    group: &mut Group,
+    waiting: impl Future<Output = Result<T, oneshot::error::RecvError>>,
+) -> anyhow::Result<T> {
+    let name = group.name;
+    match tokio::time::timeout(START_LIMIT, waiting).await {
+        Ok(Ok(value)) => Ok(value),
+        Err(_) => bail!("{name} was not ready within {} s", START_LIMIT.as_secs()),
+        Ok(Err(_)) => {
+            for part in group.parts.drain(..) {
+                if part.is_finished() {
+                    part.await?.with_context(|| format!("{name} cannot start"))?;
+                } else {
+                    part.abort();
+                }
+            }
+            bail!("{name} ended before it was ready")
+        }
+    }
+}
+
+async fn drain(mut groups: Vec<Group>) {
+    while let Some(Group { name, stop, parts }) = groups.pop() {
+        tracing::info!(part = name, "drains");
+        stop.cancel();
+        for part in parts {
+            match part.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(part = name, error = format!("{error:#}"), "did not end well"),
+                Err(error) => tracing::warn!(part = name, %error, "did not end well"),
+            }
+        }
+    }
+}
+
+fn config(service: &str, registry_url: &str) -> Config {
+    let mut config = Config::new(service);
+    config.registry.address = registry_url.into();
+    config
+}

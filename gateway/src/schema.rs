@@ -1,0 +1,22 @@
+//! What the gateway knows of protos: one immutable [`Schema`], swapped whole when a service changes.
+
+mod learn;
+mod reflect;
+
+mod index;
+mod report;
+
+mod bindings;
+mod learned;
+mod routes;
+mod template;
+
+#[cfg(test)]
+pub(crate) use self::index::State;
+pub(crate) use self::{
+    bindings::{Binding, BodyRule},
+    index::{OWN, Schema, Target},
+    learn::Learner,
+    learned::{Files, Learned},
+    routes::Matched,
+};

@@ -1,0 +1,90 @@
+//! Query parameters to fields, by google/api/http.proto: `a.b=c`, repeated by repeating, names in either spelling.
+//!
+//! `+` is a space, as in HTML forms and `URLSearchParams`. A parameter that names no field is refused, as is a field
+//! that the path or the body binds.
+
+use std::collections::BTreeSet;
+
+use prost_reflect::{DynamicMessage, FieldDescriptor, Value};
+
+use crate::{error::Failure, percent, transcode::value};
+
+/// Fields that are no query parameters.
+#[derive(Clone, Debug)]
+pub(crate) enum Taken {
+    /// The body holds the whole message.
+    All,
+    /// These, and what is in them.
+    Fields(Vec<String>),
+}
+
+/// Sets the fields that the query names.
+pub(crate) fn bind(message: &mut DynamicMessage, query: &str, taken: &Taken) -> Result<(), Failure> {
+    let mut seen = BTreeSet::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = decode(name)?;
+        let text = decode(text)?;
+        let fields = value::resolve(&message_of(message), &name).ok_or_else(|| unknown(message, &name))?;
+        let path = path_of(&fields);
+        if taken.holds(&path) {
+            return Err(Failure::field(&path, "is given by the path or the body, and not by the query"));
+        }
+        let last = fields.last().expect("a resolved path has a field");
+        if last.is_map() {
+            return Err(Failure::field(&path, "is a map, which a query cannot give"));
+        }
+        let parsed = value::parse(&last.kind(), &text).map_err(|why| Failure::field(&path, &why))?;
+        if last.is_list() {
+            push(message, &fields, parsed).map_err(|why| Failure::field(&path, why))?;
+        } else if seen.insert(path.clone()) {
+            check_oneof(message, &fields).map_err(|why| Failure::field(&path, &why))?;
+            value::set(message, &fields, parsed);
+        } else {
+            return Err(Failure::field(&path, "is given more than once, and takes one value"));
+        }
+    }
+    Ok(())
+}
+
+impl Taken {
+    fn holds(&self, path: &str) -> bool {
+        let Self::Fields(fields) = self else { return true };
+        let inside =
+            |outer: &String| path == outer || path.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
+        fields.iter().any(inside)
+    }
+}
+
+fn decode(text: &str) -> Result<String, Failure> {
+    percent::decode(&text.replace('+', " ")).map_err(|bad| Failure::field("", &format!("the query is wrong: {bad}")))
+}
+
+fn unknown(message: &DynamicMessage, name: &str) -> Failure {
+    let full = message_of(message).full_name().to_owned();
+    Failure::field(name, &format!("there is no such field in {full}"))
+}
+
+fn message_of(message: &DynamicMessage) -> prost_reflect::MessageDescriptor {
+    prost_reflect::ReflectMessage::descriptor(message)
+}
+
+fn path_of(fields: &[FieldDescriptor]) -> String {
+    fields.iter().map(FieldDescriptor::name).collect::<Vec<_>>().join(".")
+}
+
+fn push(message: &mut DynamicMessage, fields: &[FieldDescriptor], parsed: Value) -> Result<(), &'static str> {
+    let Some((last, outer)) = fields.split_last() else { return Ok(()) };
+    let list = value::inner(message, outer).get_field_mut(last).as_list_mut().ok_or("is no list")?;
+    list.push(parsed);
+    Ok(())
+}
+
+/// Of the fields of a oneof only one may be given.
+fn check_oneof(message: &mut DynamicMessage, fields: &[FieldDescriptor]) -> Result<(), String> {
+    let Some((last, outer)) = fields.split_last() else { return Ok(()) };
+    let Some(oneof) = last.containing_oneof().filter(|oneof| !oneof.is_synthetic()) else { return Ok(()) };
+    let inner = value::inner(message, outer);
+    let other = oneof.fields().find(|field| field != last && inner.has_field(field));
+    other.map_or(Ok(()), |other| Err(format!("cannot be given together with {}", other.name())))
+}

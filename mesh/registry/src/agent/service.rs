@@ -1,0 +1,99 @@
+//! Services of the agent: registered, listed, put into maintenance, removed.
+
+use std::time::Duration;
+
+use axum::{
+    body::Bytes,
+    extract::State,
+    http::HeaderValue,
+    response::IntoResponse,
+};
+use serde_json::{Map, json};
+use tokio::time::Instant;
+use tracing::info;
+
+use crate::{
+    answer::{Answer, Refusal, done, headers, json},
+    blocking::wait_until,
+    definition::service_registration,
+    duration::GoDuration,
+    query::{Name, Query, Scoped, go_bool},
+    state,
+    store::Shared,
+    wire::{agent_service, content_hash},
+};
+
+/// How long a read with a hash waits if it does not say, and at most.
+const DEFAULT_WAIT: Duration = Duration::from_secs(300);
+const MAX_WAIT: Duration = Duration::from_secs(600);
+
+pub(crate) async fn list(State(store): State<Shared>, _: Scoped) -> Answer {
+    let services = store.read(|state| {
+        let entries = state.services.iter();
+        entries.map(|(id, entry)| (id.clone(), agent_service(&entry.value, &state.node))).collect::<Map<_, _>>()
+    });
+    Ok(json(&services.into()))
+}
+
+/// One service. With the hash that an earlier answer had, the answer waits until there is another.
+pub(crate) async fn one(State(store): State<Shared>, Name(id): Name, Scoped(query): Scoped) -> Answer {
+    let hash = |state: &state::State| state.services.get(&id).map(|entry| content_hash(&entry.value));
+    if let Some(known) = query.get("hash").filter(|known| !known.is_empty()) {
+        let wait = GoDuration::parse(query.get("wait").unwrap_or("0"));
+        let wait = wait.map_err(|_| Refusal::bad_request("Invalid wait time"))?.positive();
+        let changed = |state: &state::State| hash(state).as_deref() != Some(known);
+        wait_until(&store, wait.unwrap_or(DEFAULT_WAIT).min(MAX_WAIT), changed).await;
+    }
+    let found = store.read(|state| {
+        let service = agent_service(&state.services.get(&id)?.value, &state.node);
+        Some((service, hash(state)?))
+    });
+    let Some((mut service, hash)) = found else {
+        return Err(Refusal::not_found(format!("unknown service ID: {id}")));
+    };
+    service["ContentHash"] = json!(hash);
+    let header = HeaderValue::try_from(hash).map_err(|_| Refusal::internal("a hash is no header"))?;
+    Ok(([(headers::CONTENT_HASH, header)], json(&service)).into_response())
+}
+
+pub(crate) async fn register(State(store): State<Shared>, Scoped(query): Scoped, body: Bytes) -> Answer {
+    let registration = service_registration(&body)?;
+    let replace = matches!(query.get("replace-existing-checks"), Some("" | "true"));
+    let (id, name) = (registration.service.id.clone(), registration.service.name.clone());
+    store.write(|state| state.register(registration, replace, Instant::now()));
+    info!(service = %name, %id, "registered");
+    Ok(done())
+}
+
+pub(crate) async fn deregister(State(store): State<Shared>, Name(id): Name, _: Scoped) -> Answer {
+    if !store.write(|state| state.deregister(&id)) {
+        return Err(unknown(&id));
+    }
+    info!(%id, "deregistered");
+    Ok(done())
+}
+
+pub(crate) async fn maintenance(State(store): State<Shared>, Name(id): Name, Scoped(query): Scoped) -> Answer {
+    if id.is_empty() {
+        return Err(Refusal::bad_request("Missing service ID"));
+    }
+    let reason = maintenance_reason(&query)?;
+    if !store.write(|state| state.maintain(&id, reason, Instant::now())) {
+        return Err(unknown(&id));
+    }
+    info!(%id, on = reason.is_some(), "maintenance");
+    Ok(done())
+}
+
+/// Returns the reason if maintenance is to begin, which may be empty; none if it is to end.
+pub(crate) fn maintenance_reason(query: &Query) -> Result<Option<&str>, Refusal> {
+    let enable = match query.get("enable").unwrap_or_default() {
+        "" => return Err(Refusal::bad_request("Missing value for enable")),
+        text => go_bool(text).ok_or_else(|| Refusal::bad_request(format!("Invalid value for enable: {text:?}")))?,
+    };
+    Ok(enable.then(|| query.get("reason").unwrap_or_default()))
+}
+
+fn unknown(id: &str) -> Refusal {
+    Refusal::not_found(format!("Unknown service ID {id:?}. Ensure that the service ID is passed, not the service name."))
+}

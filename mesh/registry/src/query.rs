@@ -1,0 +1,200 @@
+//! The query of a request, and the rules that all reads share.
+
+use std::time::Duration;
+
+use axum::{
+    extract::{FromRequestParts, Path, Query as Pairs},
+    http::request::Parts,
+};
+
+use crate::{answer::Refusal, duration::GoDuration, store::Shared};
+
+/// How long a blocking read waits if it does not say, and at most (Consul's values).
+const DEFAULT_WAIT: Duration = Duration::from_secs(300);
+const MAX_WAIT: Duration = Duration::from_secs(600);
+/// Parameters that choose among the answers, and that this registry does not have: ignored, they would give too much.
+const NOT_HAD: [&str; 3] = ["filter", "node-meta", "peer"];
+
+/// The pairs of the query, in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Returns the first value of a key.
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+        self.all(key).next()
+    }
+
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Returns each value of a key that may be repeated.
+    pub(crate) fn all(&self, key: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Returns a flag that is set by its mere name; an error if the value is no boolean of Go.
+    pub(crate) fn flag(&self, key: &str) -> Result<bool, ()> {
+        match self.get(key) {
+            None => Ok(false),
+            Some("") => Ok(true),
+            Some(text) => go_bool(text).ok_or(()),
+        }
+    }
+}
+
+/// Reads a boolean as Go does (`strconv.ParseBool`).
+pub(crate) fn go_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+impl FromRequestParts<Shared> for Query {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Refusal> {
+        let Pairs(pairs) = Pairs::<Vec<(String, String)>>::from_request_parts(parts, shared)
+            .await
+            .map_err(|_| Refusal::bad_request("Invalid query"))?;
+        Ok(Self(pairs))
+    }
+}
+
+/// A query of a request about services and checks: a namespace or partition is refused, as Consul without them does.
+#[derive(Debug)]
+pub(crate) struct Scoped(pub(crate) Query);
+
+impl FromRequestParts<Shared> for Scoped {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Refusal> {
+        let query = Query::from_request_parts(parts, shared).await?;
+        for (key, what) in [("ns", "Namespaces"), ("partition", "Partitions")] {
+            if query.has(key) {
+                let text = format!("Invalid query parameter: \"{key}\" - {what} are a Consul Enterprise feature");
+                return Err(Refusal::bad_request(text));
+            }
+        }
+        if let Some(key) = NOT_HAD.into_iter().find(|key| query.has(key)) {
+            return Err(Refusal::internal(format!("this registry does not have ?{key}: leave it out, or use a Consul")));
+        }
+        Ok(Self(query))
+    }
+}
+
+/// How current an answer must be; the one node always is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Consistency {
+    Leader,
+    Stale,
+    Consistent,
+}
+
+/// The parameters of a read that can block.
+#[derive(Debug)]
+pub(crate) struct Read {
+    /// The index to wait past; 0 does not wait.
+    pub(crate) index: u64,
+    pub(crate) wait: Duration,
+    pub(crate) consistency: Consistency,
+    pub(crate) cached: bool,
+    pub(crate) query: Query,
+}
+
+impl FromRequestParts<Shared> for Read {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Refusal> {
+        let Scoped(query) = Scoped::from_request_parts(parts, shared).await?;
+        read(query, shared.datacenter())
+    }
+}
+
+fn read(query: Query, datacenter: &str) -> Result<Read, Refusal> {
+    let index = match query.get("index").unwrap_or_default() {
+        "" => 0,
+        text => text.parse().map_err(|_| Refusal::bad_request("Invalid index"))?,
+    };
+    let wait = match query.get("wait").unwrap_or_default() {
+        "" => GoDuration::default(),
+        text => GoDuration::parse(text).map_err(|_| Refusal::bad_request("Invalid wait time"))?,
+    };
+    let (stale, consistent, cached) = (query.has("stale"), query.has("consistent"), query.has("cached"));
+    let conflict = |with| Refusal::bad_request(format!("Cannot specify ?{with} with ?consistent, conflicting semantics."));
+    let consistency = match (stale, consistent) {
+        (true, true) => return Err(conflict("stale")),
+        (_, true) if cached => return Err(conflict("cached")),
+        (true, false) => Consistency::Stale,
+        (false, true) => Consistency::Consistent,
+        (false, false) => Consistency::Leader,
+    };
+    known_datacenter(&query, datacenter)?;
+    let wait = wait.positive().unwrap_or(DEFAULT_WAIT).min(MAX_WAIT);
+    Ok(Read { index, wait, consistency, cached, query })
+}
+
+/// Refuses to ask another datacenter: there is none.
+pub(crate) fn known_datacenter(query: &Query, own: &str) -> Result<(), Refusal> {
+    match query.get("dc") {
+        Some(name) if !name.is_empty() && name != own => Err(Refusal::internal("No path to datacenter")),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The last part of a path, which may be empty and may contain slashes.
+#[derive(Debug)]
+pub(crate) struct Name(pub(crate) String);
+
+impl FromRequestParts<Shared> for Name {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Refusal> {
+        let path = <Path<String> as axum::extract::OptionalFromRequestParts<Shared>>::from_request_parts(parts, shared);
+        match path.await {
+            Ok(name) => Ok(Self(name.map(|Path(name)| name).unwrap_or_default())),
+            Err(_) => Err(Refusal::bad_request("Invalid path")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<Read, Refusal> {
+        let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        read(Query(pairs.collect()), "dc1")
+    }
+
+    #[test]
+    fn a_wait_is_bounded_and_has_a_default() {
+        let wait = |text| parse(&[("index", "1"), ("wait", text)]).map(|read| read.wait).ok();
+        assert_eq!(wait("5s"), Some(Duration::from_secs(5)));
+        assert_eq!(wait("11m"), Some(MAX_WAIT));
+        assert_eq!(wait("-5s"), Some(DEFAULT_WAIT));
+        assert_eq!(wait(""), Some(DEFAULT_WAIT));
+        assert_eq!(wait("5"), None);
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        let text = |pairs: &[(&str, &str)]| parse(pairs).map(|read| read.index).map_err(|refusal| refusal.text.into_owned());
+        assert_eq!(text(&[("index", "7")]), Ok(7));
+        assert_eq!(text(&[("index", "-1")]), Err("Invalid index".to_owned()));
+        assert!(text(&[("stale", ""), ("consistent", "")]).is_err_and(|text| text.contains("?stale")));
+        assert!(text(&[("cached", ""), ("consistent", "")]).is_err_and(|text| text.contains("?cached")));
+        assert_eq!(text(&[("dc", "dc2")]), Err("No path to datacenter".to_owned()));
+        assert_eq!(text(&[("dc", "dc1")]), Ok(0));
+    }
+
+    #[test]
+    fn flags_are_set_by_name_or_by_gos_booleans() {
+        let flag = |value: &str| Query(vec![("passing".to_owned(), value.to_owned())]).flag("passing");
+        assert_eq!([flag(""), flag("1"), flag("false"), flag("no")], [Ok(true), Ok(true), Ok(false), Err(())]);
+        assert_eq!(Query::default().flag("passing"), Ok(false));
+    }
+}

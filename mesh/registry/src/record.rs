@@ -1,0 +1,118 @@
+//! What the registry holds: the node, services and checks, as plain data.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The one node.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) datacenter: String,
+    pub(crate) address: IpAddr,
+}
+
+impl Node {
+    pub(crate) fn new(name: String, datacenter: String, address: IpAddr) -> Self {
+        Self { id: Uuid::new_v4().to_string(), name, datacenter, address }
+    }
+}
+
+/// A registered instance of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Service {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) tags: Vec<String>,
+    pub(crate) meta: BTreeMap<String, String>,
+    /// Consul checks no bounds.
+    pub(crate) port: i64,
+    pub(crate) address: String,
+    pub(crate) socket_path: String,
+    pub(crate) tagged_addresses: BTreeMap<String, ServiceAddress>,
+    pub(crate) weights: Weights,
+    pub(crate) enable_tag_override: bool,
+    pub(crate) native: bool,
+    pub(crate) locality: Option<Locality>,
+}
+
+/// A further address of an instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct ServiceAddress {
+    pub(crate) address: String,
+    pub(crate) port: i64,
+}
+
+/// The shares of an instance by its health.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Weights {
+    #[serde(default)]
+    pub(crate) passing: i64,
+    #[serde(default)]
+    pub(crate) warning: i64,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self { passing: 1, warning: 1 }
+    }
+}
+
+/// Where an instance runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct Locality {
+    pub(crate) region: String,
+    pub(crate) zone: String,
+}
+
+/// What readers see of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Check {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) notes: String,
+    /// Empty if it is a check of the node.
+    pub(crate) service_id: String,
+    pub(crate) service_name: String,
+    pub(crate) service_tags: Vec<String>,
+    pub(crate) kind: &'static str,
+    pub(crate) interval: String,
+    pub(crate) timeout: String,
+    pub(crate) status: Status,
+    pub(crate) output: String,
+}
+
+/// The result of a check; worse ones are greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Status {
+    Passing,
+    Warning,
+    #[default]
+    Critical,
+}
+
+impl Status {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "passing" => Some(Self::Passing),
+            "warning" => Some(Self::Warning),
+            "critical" => Some(Self::Critical),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Passing => "passing",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}

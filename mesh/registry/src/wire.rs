@@ -1,0 +1,240 @@
+//! The JSON of nodes, services and checks, each in the shape that its endpoint gives it.
+
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    record::{Check, Node, Service, ServiceAddress},
+    state::{CheckEntry, Entry, Indexes, State},
+};
+
+/// The version of Consul whose API this is: clients decide by it which fields they may send.
+pub(crate) const API_VERSION: &str = "1.22.7";
+
+/// A node in `catalog/nodes`, and within `health/service`.
+pub(crate) fn node(node: &Node, indexes: &Indexes) -> Value {
+    json!({
+        "ID": node.id,
+        "Node": node.name,
+        "Address": node.address,
+        "Datacenter": node.datacenter,
+        "TaggedAddresses": node_addresses(node),
+        "Meta": node_meta(),
+        "CreateIndex": indexes.start,
+        "ModifyIndex": indexes.start,
+    })
+}
+
+pub(crate) fn node_meta() -> Value {
+    json!({ "consul-network-segment": "", "consul-version": API_VERSION })
+}
+
+fn node_addresses(node: &Node) -> Value {
+    let family = if node.address.is_ipv4() { "ipv4" } else { "ipv6" };
+    let mut addresses = Map::new();
+    for name in ["lan", "wan"] {
+        addresses.insert(name.to_owned(), json!(node.address));
+        addresses.insert(format!("{name}_{family}"), json!(node.address));
+    }
+    Value::Object(addresses)
+}
+
+/// A service in `agent/services`.
+pub(crate) fn agent_service(service: &Service, node: &Node) -> Value {
+    let mut value = common_service(service);
+    value["Meta"] = json!(service.meta);
+    value["Port"] = json!(service.port);
+    value["Datacenter"] = json!(node.datacenter);
+    if service.native {
+        value["Connect"] = json!({ "Native": true });
+    }
+    value
+}
+
+/// A hash that changes with what `agent/service/:id` tells.
+pub(crate) fn content_hash(service: &Service) -> String {
+    let mut hasher = DefaultHasher::new();
+    service.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// A service within `health/service`: what is not set is left out, or null.
+pub(crate) fn health_service(entry: &Entry<Service>) -> Value {
+    let service = &entry.value;
+    let mut value = common_service(service);
+    value["Meta"] = if service.meta.is_empty() { Value::Null } else { json!(service.meta) };
+    if service.port != 0 {
+        value["Port"] = json!(service.port);
+    }
+    value["Proxy"] = no_proxy();
+    value["Connect"] = connect(service);
+    value["PeerName"] = json!("");
+    value["CreateIndex"] = json!(entry.created);
+    value["ModifyIndex"] = json!(entry.modified);
+    value
+}
+
+fn common_service(service: &Service) -> Value {
+    let mut value = json!({
+        "ID": service.id,
+        "Service": service.name,
+        "Tags": service.tags,
+        "Address": service.address,
+        "Weights": service.weights,
+        "EnableTagOverride": service.enable_tag_override,
+    });
+    for (key, text) in [("Kind", &service.kind), ("SocketPath", &service.socket_path)] {
+        if !text.is_empty() {
+            value[key] = json!(text);
+        }
+    }
+    if !service.tagged_addresses.is_empty() {
+        value["TaggedAddresses"] = addresses(&service.tagged_addresses);
+    }
+    if let Some(place) = &service.locality {
+        value["Locality"] = json!(place);
+    }
+    value
+}
+
+/// A service in `catalog/service`: the fields of its node beside its own.
+pub(crate) fn catalog_service(entry: &Entry<Service>, node: &Node) -> Value {
+    let service = &entry.value;
+    let mut value = json!({
+        "ID": node.id,
+        "Node": node.name,
+        "Address": node.address,
+        "Datacenter": node.datacenter,
+        "TaggedAddresses": node_addresses(node),
+        "NodeMeta": node_meta(),
+        "ServiceKind": service.kind,
+        "ServiceID": service.id,
+        "ServiceName": service.name,
+        "ServiceTags": service.tags,
+        "ServiceAddress": service.address,
+        "ServiceWeights": service.weights,
+        "ServiceMeta": service.meta,
+        "ServicePort": service.port,
+        "ServicePorts": null,
+        "ServiceSocketPath": service.socket_path,
+        "ServiceEnableTagOverride": service.enable_tag_override,
+        "ServiceProxy": no_proxy(),
+        "ServiceConnect": connect(service),
+        "ServiceLocality": service.locality,
+        "CreateIndex": entry.created,
+        "ModifyIndex": entry.modified,
+    });
+    if !service.tagged_addresses.is_empty() {
+        value["ServiceTaggedAddresses"] = addresses(&service.tagged_addresses);
+    }
+    value
+}
+
+fn no_proxy() -> Value {
+    json!({ "Mode": "", "MeshGateway": {}, "Expose": {} })
+}
+
+fn connect(service: &Service) -> Value {
+    if service.native { json!({ "Native": true }) } else { json!({}) }
+}
+
+fn addresses(addresses: &BTreeMap<String, ServiceAddress>) -> Value {
+    json!(addresses)
+}
+
+/// The check that the node is alive: this process answers, so it is.
+pub(crate) fn serf_health(state: &State) -> Value {
+    json!({
+        "Node": state.node.name,
+        "CheckID": "serfHealth",
+        "Name": "Serf Health Status",
+        "Status": "passing",
+        "Notes": "",
+        "Output": "Agent alive and reachable",
+        "ServiceID": "",
+        "ServiceName": "",
+        "ServiceTags": [],
+        "Type": "",
+        "Interval": "",
+        "Timeout": "",
+        "ExposedPort": 0,
+        "Definition": {},
+        "CreateIndex": state.indexes.start,
+        "ModifyIndex": state.indexes.start,
+    })
+}
+
+/// A check in `health/*`.
+pub(crate) fn catalog_check(entry: &CheckEntry, node: &Node) -> Value {
+    let mut value = check(&entry.catalog.value, node);
+    value["CreateIndex"] = json!(entry.catalog.created);
+    value["ModifyIndex"] = json!(entry.catalog.modified);
+    value
+}
+
+/// A check in `agent/checks`.
+pub(crate) fn agent_check(entry: &CheckEntry, node: &Node) -> Value {
+    check(&entry.local, node)
+}
+
+fn check(check: &Check, node: &Node) -> Value {
+    json!({
+        "Node": node.name,
+        "CheckID": check.id,
+        "Name": check.name,
+        "Status": check.status,
+        "Notes": check.notes,
+        "Output": check.output,
+        "ServiceID": check.service_id,
+        "ServiceName": check.service_name,
+        "ServiceTags": check.service_tags,
+        "Type": check.kind,
+        "Interval": check.interval,
+        "Timeout": check.timeout,
+        "ExposedPort": 0,
+        "Definition": {},
+        "CreateIndex": 0,
+        "ModifyIndex": 0,
+    })
+}
+
+/// A check within `agent/health/service`: without its type, and with a definition that is always empty.
+pub(crate) fn agent_health_check(check: &Check, node: &Node) -> Value {
+    let tags = if check.service_tags.is_empty() { Value::Null } else { json!(check.service_tags) };
+    json!({
+        "Node": node.name,
+        "CheckID": check.id,
+        "Name": check.name,
+        "Status": check.status,
+        "Notes": check.notes,
+        "Output": check.output,
+        "ServiceID": check.service_id,
+        "ServiceName": check.service_name,
+        "ServiceTags": tags,
+        "Type": "",
+        "ExposedPort": 0,
+        "Definition": {
+            "Interval": "0s",
+            "Timeout": "0s",
+            "DeregisterCriticalServiceAfter": "0s",
+            "HTTP": "",
+            "Header": null,
+            "Method": "",
+            "Body": "",
+            "TLSServerName": "",
+            "TLSSkipVerify": false,
+            "TCP": "",
+            "TCPUseTLS": false,
+            "UDP": "",
+            "GRPC": "",
+            "OSService": "",
+            "GRPCUseTLS": false,
+        },
+        "CreateIndex": 0,
+        "ModifyIndex": 0,
+    })
+}

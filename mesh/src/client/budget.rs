@@ -1,0 +1,122 @@
+//! How many retries a service may be sent: a share of its calls, and a few a second besides.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use tokio::time::Instant;
+
+/// Seconds that calls and retries are remembered.
+const WINDOW: u64 = 10;
+/// Retries a second that are always allowed.
+const FLOOR: u64 = 10;
+/// One retry for so many calls.
+const CALLS_PER_RETRY: u64 = 5;
+
+/// The retry budget of one service: over the last ten seconds no more than 20 % of the calls, and 10 a second
+/// (the form of Finagle and Linkerd).
+#[derive(Debug)]
+pub(crate) struct Budget {
+    start: Instant,
+    calls: Ring,
+    retries: Ring,
+    /// Held while a retry is weighed, so that two do not take the last place. Calls never wait for it.
+    weighing: Mutex<()>,
+}
+
+impl Budget {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { start: now, calls: Ring::default(), retries: Ring::default(), weighing: Mutex::new(()) }
+    }
+
+    /// Counts a call.
+    pub(crate) fn deposit(&self, now: Instant) {
+        self.calls.add(self.second(now));
+    }
+
+    /// Takes the place of one retry, if there is one.
+    pub(crate) fn withdraw(&self, now: Instant) -> bool {
+        let _weighing = self.weighing.lock().unwrap_or_else(PoisonError::into_inner);
+        let second = self.second(now);
+        let allowed = allowance(self.calls.sum(second));
+        let left = self.retries.sum(second) < allowed;
+        if left {
+            self.retries.add(second);
+        }
+        left
+    }
+
+    fn second(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.start).as_secs()
+    }
+}
+
+fn allowance(calls: u64) -> u64 {
+    FLOOR * WINDOW + calls / CALLS_PER_RETRY
+}
+
+/// Counts of the last seconds; each slot holds the low half of its second above a count of 32 bits.
+#[derive(Debug, Default)]
+struct Ring {
+    slots: [AtomicU64; WINDOW as usize],
+}
+
+impl Ring {
+    fn add(&self, second: u64) {
+        let slot = &self.slots[(second % WINDOW) as usize];
+        let bump = |packed: u64| Some(if packed >> 32 == stamp(second) { packed + 1 } else { stamp(second) << 32 | 1 });
+        // It always gives `Some`, so it cannot fail.
+        let _ = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, bump);
+    }
+
+    fn sum(&self, now: u64) -> u64 {
+        let oldest = now.saturating_sub(WINDOW - 1);
+        let count = |second: u64| {
+            let packed = self.slots[(second % WINDOW) as usize].load(Ordering::Relaxed);
+            if packed >> 32 == stamp(second) { packed & u64::from(u32::MAX) } else { 0 }
+        };
+        (oldest..=now).map(count).sum()
+    }
+}
+
+/// Seconds from 1, so that an empty slot belongs to none.
+fn stamp(second: u64) -> u64 {
+    (second + 1) & u64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn retries_never_exceed_their_share_of_any_ten_seconds(
+            steps in proptest::collection::vec((0u64..1_500, 0usize..60, 0usize..120), 1..40),
+        ) {
+            let start = Instant::now();
+            let budget = Budget::new(start);
+            let (mut now, mut calls, mut retries) = (start, Vec::new(), Vec::new());
+            for (millis, called, wanted) in steps {
+                now += Duration::from_millis(millis);
+                let second = (now - start).as_secs();
+                for _ in 0..called {
+                    budget.deposit(now);
+                    calls.push(second);
+                }
+                for _ in 0..wanted {
+                    let recent = |seconds: &Vec<u64>| seconds.iter().filter(|at| **at + WINDOW > second).count() as u64;
+                    let place = recent(&retries) < 100 + recent(&calls) / 5;
+                    prop_assert_eq!(budget.withdraw(now), place);
+                    if place {
+                        retries.push(second);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What travels below `route`: one attempt of a call, as plain data.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{HeaderMap, uri::PathAndQuery};
+use tokio::time::Instant;
+use tonic::body::Body;
+
+use crate::telemetry::AttemptLabels;
+
+/// Whether a method may be carried out more than once (`google.protobuf.MethodOptions.IdempotencyLevel`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Idempotency {
+    /// It may not.
+    #[default]
+    Unknown,
+    /// It may: further times change nothing more.
+    Idempotent,
+    /// It may: it changes nothing at all.
+    NoSideEffects,
+}
+
+/// What a call site says about one call; put it into the extensions of tonic's request.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct CallOptions {
+    /// Overrides what the descriptors say of the method.
+    pub idempotency: Option<Idempotency>,
+    /// Whether the method is unary; overrides what the descriptors say.
+    pub unary: Option<bool>,
+    /// Waits for a first instance until the deadline, not just for `client.endpoint_wait`.
+    pub wait_for_ready: bool,
+}
+
+/// One endpoint of a cluster, for remembering which ones were tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct EndpointId(pub(crate) u64);
+
+/// One attempt of a call.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) route: Route,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+    /// Endpoints that earlier attempts went to.
+    pub(crate) tried: Vec<EndpointId>,
+    /// Earlier attempts that a server may have seen.
+    pub(crate) previous: u32,
+    /// Bytes of this attempt.
+    pub(crate) traffic: Arc<Traffic>,
+}
+
+/// What is the same for all attempts of a call.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    /// The service asked for.
+    pub(crate) service: Arc<str>,
+    pub(crate) path: PathAndQuery,
+    pub(crate) labels: Arc<AttemptLabels>,
+    pub(crate) idempotent: bool,
+    pub(crate) wait_for_ready: bool,
+    pub(crate) deadline: Option<Deadline>,
+}
+
+/// When a call must have ended, and how long that was when it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deadline {
+    pub(crate) at: Instant,
+    pub(crate) after: Duration,
+}
+
+/// Bytes of messages that went each way in one attempt.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Traffic {
+    pub(crate) fn add_sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+}

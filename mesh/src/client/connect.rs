@@ -1,0 +1,316 @@
+//! One connection: TCP, the HTTP/2 handshake, and the task that drives it with its keepalive and request bodies.
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use h2::{
+    Ping, PingPong,
+    client::{Builder, Connection, SendRequest},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::{Notify, mpsc},
+    time::{self, Instant, Sleep},
+};
+
+use crate::client::pump::Pump;
+
+/// What a stream may have unread, and a connection: so much memory a peer can fill.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Bytes of one stream that wait to be written.
+const SEND_BUFFER: usize = 256 * 1024;
+/// How long bytes that were written may go unacknowledged (RFC 5482).
+const USER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How connections are made and kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) connect_timeout: Duration,
+    pub(crate) max_header_bytes: u32,
+    pub(crate) keepalive_interval: Duration,
+    pub(crate) keepalive_timeout: Duration,
+}
+
+/// The sending side of a connection. The connection ends when it is dropped and its last stream ended.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    pub(crate) sender: SendRequest<Bytes>,
+    pumps: mpsc::UnboundedSender<Pump>,
+    state: Arc<State>,
+    /// Told when a stream ends.
+    freed: Arc<Notify>,
+}
+
+/// What a connection's task tells.
+#[derive(Debug)]
+struct State {
+    /// It takes new streams.
+    open: AtomicBool,
+    streams: AtomicUsize,
+    /// The peer's limit of streams.
+    limit: AtomicUsize,
+}
+
+/// The place of one stream on a connection, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) wire: Arc<Wire>,
+}
+
+impl Wire {
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.open.load(Ordering::Acquire)
+    }
+
+    /// Takes the place of a stream, if the peer allows one more.
+    pub(crate) fn take(self: &Arc<Self>) -> Option<Slot> {
+        let limit = self.state.limit.load(Ordering::Relaxed);
+        let more = |streams: usize| (streams < limit).then_some(streams + 1);
+        let open = self.is_open();
+        let taken = open && self.state.streams.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more).is_ok();
+        taken.then(|| Slot { wire: Arc::clone(self) })
+    }
+
+    /// Hands a request body that is not finished to the connection's task.
+    pub(crate) fn hand_over(&self, pump: Pump) {
+        // A connection whose task is gone has reset all its streams: nobody waits for the body.
+        let _ = self.pumps.send(pump);
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.wire.state.streams.fetch_sub(1, Ordering::AcqRel);
+        self.wire.freed.notify_one();
+    }
+}
+
+/// Connects to a host and port. The peer has then sent its SETTINGS: it speaks HTTP/2, and its limit of streams is
+/// known. `freed` is told when a stream ends, `changed` when the connection takes no more.
+///
+/// # Errors
+///
+/// Says why, within `connect_timeout`.
+pub(crate) async fn connect(
+    address: (&str, u16),
+    settings: &Settings,
+    freed: Arc<Notify>,
+    changed: Arc<Notify>,
+) -> Result<(Arc<Wire>, Driver), String> {
+    let limit = settings.connect_timeout;
+    let made = time::timeout(limit, async {
+        let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+        tune(&stream).map_err(|error| error.to_string())?;
+        handshake(stream, settings, freed, changed).await
+    });
+    made.await.unwrap_or_else(|_| Err(format!("no HTTP/2 connection within {limit:?}")))
+}
+
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "fuchsia"))]
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    Ok(())
+}
+
+async fn handshake(
+    stream: TcpStream,
+    settings: &Settings,
+    freed: Arc<Notify>,
+    changed: Arc<Notify>,
+) -> Result<(Arc<Wire>, Driver), String> {
+    let heard = Arc::new(AtomicBool::new(true));
+    let socket = Socket { stream, heard: Arc::clone(&heard) };
+    let mut builder = Builder::new();
+    builder
+        .enable_push(false)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_header_list_size(settings.max_header_bytes)
+        // None before SETTINGS came: that is how their coming is seen.
+        .initial_max_send_streams(0);
+    let (sender, mut connection) = builder.handshake(socket).await.map_err(|error| text(&error))?;
+    let pings = connection.ping_pong().ok_or("the connection has no pings")?;
+    let limit = poll_fn(|cx| match connection.poll_unpin(cx) {
+        Poll::Ready(Ok(())) => Poll::Ready(Err("closed before its SETTINGS came".to_owned())),
+        Poll::Ready(Err(error)) => Poll::Ready(Err(text(&error))),
+        Poll::Pending => match connection.max_concurrent_send_streams() {
+            0 => Poll::Pending,
+            limit => Poll::Ready(Ok(limit)),
+        },
+    });
+    let limit = AtomicUsize::new(limit.await?);
+    let state = Arc::new(State { open: AtomicBool::new(true), streams: AtomicUsize::new(0), limit });
+    let (pumps, fed) = mpsc::unbounded_channel();
+    let keepalive = Keepalive {
+        pings,
+        heard,
+        waiting: false,
+        interval: settings.keepalive_interval,
+        timeout: settings.keepalive_timeout,
+        timer: Box::pin(time::sleep(settings.keepalive_interval)),
+    };
+    let (probe, bodies) = (Some(sender.clone()), FuturesUnordered::new());
+    let driver = Driver { connection, probe, fed, bodies, keepalive, state: Arc::clone(&state), changed };
+    Ok((Arc::new(Wire { sender, pumps, state, freed }), driver))
+}
+
+/// The task of one connection; returns why it ended.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    connection: Connection<Socket, Bytes>,
+    /// Asks whether new streams may be opened; gone when the `Wire` is, or it would keep the connection.
+    probe: Option<SendRequest<Bytes>>,
+    fed: mpsc::UnboundedReceiver<Pump>,
+    bodies: FuturesUnordered<Pump>,
+    keepalive: Keepalive,
+    state: Arc<State>,
+    changed: Arc<Notify>,
+}
+
+impl Driver {
+    fn feed(&mut self, cx: &mut Context<'_>) {
+        while self.probe.is_some() {
+            match self.fed.poll_recv(cx) {
+                Poll::Ready(Some(pump)) => self.bodies.push(pump),
+                Poll::Ready(None) => self.probe = None,
+                Poll::Pending => break,
+            }
+        }
+        while let Poll::Ready(Some(())) = self.bodies.poll_next_unpin(cx) {}
+    }
+
+    fn look(&mut self, cx: &mut Context<'_>) {
+        self.state.limit.store(self.connection.max_concurrent_send_streams(), Ordering::Relaxed);
+        // After GOAWAY, or when stream ids run out, h2 refuses what is new while the old goes on.
+        let refused = self.probe.as_mut().is_some_and(|probe| matches!(probe.poll_ready(cx), Poll::Ready(Err(_))));
+        if refused {
+            self.close();
+        }
+    }
+
+    fn close(&self) {
+        if self.state.open.swap(false, Ordering::AcqRel) {
+            self.changed.notify_one();
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = String;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<String> {
+        let this = self.get_mut();
+        this.feed(cx);
+        let ended = match this.connection.poll_unpin(cx) {
+            Poll::Ready(Ok(())) => Some("the peer closed it".to_owned()),
+            Poll::Ready(Err(error)) => Some(text(&error)),
+            Poll::Pending => this.keepalive.check(cx),
+        };
+        this.look(cx);
+        match ended {
+            Some(why) => {
+                this.close();
+                Poll::Ready(why)
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// Asks a silent peer whether it lives.
+#[derive(Debug)]
+struct Keepalive {
+    pings: PingPong,
+    /// Set when bytes come.
+    heard: Arc<AtomicBool>,
+    waiting: bool,
+    interval: Duration,
+    timeout: Duration,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Keepalive {
+    /// Returns why the connection is given up, if it is.
+    fn check(&mut self, cx: &mut Context<'_>) -> Option<String> {
+        if let Poll::Ready(Err(error)) = self.pings.poll_pong(cx) {
+            return Some(text(&error));
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let heard = self.heard.swap(false, Ordering::AcqRel);
+            if self.waiting && !heard {
+                return Some(format!("no answer to a keepalive ping within {:?}", self.timeout));
+            }
+            // An answer that is still out is one that is not waited for twice: h2 refuses a second ping then.
+            self.waiting = !heard && self.pings.send_ping(Ping::opaque()).is_ok();
+            let wait = if self.waiting { self.timeout } else { self.interval };
+            self.timer.as_mut().reset(Instant::now() + wait);
+        }
+        None
+    }
+}
+
+/// A TCP stream that takes note when bytes come.
+#[derive(Debug)]
+struct Socket {
+    stream: TcpStream,
+    heard: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.heard.store(true, Ordering::Release);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+fn text(error: &h2::Error) -> String {
+    match error.get_io() {
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => "the peer closed it".into(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,253 @@
+//! The connections of one endpoint, and the task that makes and keeps them.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use futures::{FutureExt as _, future::BoxFuture};
+use rand::Rng as _;
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::{self, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    backoff::Backoff,
+    client::{
+        connect::{self, Driver, Settings, Slot, Wire},
+        outcome::{Failure, Outcome},
+    },
+    error::ErrorKind,
+};
+
+/// A connection that lived so long was a good one: the next is tried at once.
+const GOOD: Duration = Duration::from_secs(1);
+
+/// Where connections lead.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// For errors and logs: `users-1 at 127.0.0.1:4711`.
+    pub(crate) name: String,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) settings: Settings,
+    pub(crate) max_connections: usize,
+}
+
+/// The connections of one endpoint.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    target: Target,
+    wires: ArcSwap<Vec<Arc<Wire>>>,
+    ready: AtomicBool,
+    /// All streams of all connections were taken.
+    full: AtomicBool,
+    /// Told when a stream ended, or a connection came or went.
+    freed: Arc<Notify>,
+    /// Told when another connection is wanted.
+    wanted: Notify,
+    last_error: Mutex<Option<String>>,
+}
+
+impl Pool {
+    pub(crate) fn new(target: Target) -> Self {
+        Self {
+            target,
+            wires: ArcSwap::default(),
+            ready: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+            freed: Arc::default(),
+            wanted: Notify::new(),
+            last_error: Mutex::new(None),
+        }
+    }
+
+    /// Whether a connection takes calls.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.target.name
+    }
+
+    /// Returns why there is no connection, if that is known.
+    pub(crate) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_error(&self, error: Option<String>) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    /// Takes the place of a stream, if one is free.
+    pub(crate) fn take(&self) -> Option<Slot> {
+        self.wires.load().iter().find_map(Wire::take)
+    }
+
+    /// Takes the place of a stream; if none is free, asks for another connection and waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Outcome::NeverSent`] when no connection is left.
+    pub(crate) async fn wait(&self) -> Result<Slot, Failure> {
+        loop {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            // From here on nothing that is freed is missed.
+            freed.as_mut().enable();
+            if let Some(slot) = self.take() {
+                // There may be room for the next that waits, too.
+                self.freed.notify_one();
+                return Ok(slot);
+            }
+            if !self.is_ready() {
+                let text = format!("the connection to {} was lost before the call was sent", self.name());
+                return Err(Failure::new(Outcome::NeverSent, ErrorKind::Connection, text));
+            }
+            if self.wires.load().len() < self.target.max_connections {
+                self.full.store(true, Ordering::Release);
+                self.wanted.notify_one();
+            }
+            freed.await;
+        }
+    }
+}
+
+type Attempt = BoxFuture<'static, Result<(Arc<Wire>, Driver), String>>;
+
+/// Keeps a pool connected until its endpoint leaves, and then until the last call ended.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    pool: Arc<Pool>,
+    /// Told when the pool becomes ready, or is no longer.
+    changed: watch::Sender<()>,
+    drivers: JoinSet<String>,
+    /// Told when a connection takes no more streams.
+    closing: Arc<Notify>,
+    backoff: Backoff,
+    /// When the last connection was made.
+    connected: Option<Instant>,
+    failing: bool,
+}
+
+impl Keeper {
+    pub(crate) fn new(pool: Arc<Pool>, changed: watch::Sender<()>) -> Self {
+        let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
+        let (drivers, closing) = (JoinSet::new(), Arc::default());
+        Self { pool, changed, drivers, closing, backoff, connected: None, failing: false }
+    }
+
+    /// Connects, again after every loss; `fresh` is called when a new connection follows a loss.
+    pub(crate) async fn run(mut self, leaves: CancellationToken, fresh: impl Fn() + Send) {
+        let mut attempt = Some(self.connect(Duration::ZERO));
+        loop {
+            let pool = Arc::clone(&self.pool);
+            tokio::select! {
+                biased;
+                () = leaves.cancelled() => break,
+                Some(ended) = self.drivers.join_next() => self.ended(ended.unwrap_or_else(|error| error.to_string())),
+                () = self.closing.notified() => self.sweep(),
+                made = next(&mut attempt) => {
+                    attempt = None;
+                    self.made(made, &fresh);
+                }
+                () = pool.wanted.notified() => {}
+            }
+            let wanted = !self.pool.is_ready() || self.pool.full.load(Ordering::Acquire);
+            if wanted && attempt.is_none() {
+                attempt = Some(self.again());
+            }
+        }
+        self.publish(Vec::new());
+        while self.drivers.join_next().await.is_some() {}
+    }
+
+    fn connect(&self, after: Duration) -> Attempt {
+        let Self { pool, closing, .. } = self;
+        let (target, freed, closing) = (pool.target.clone(), Arc::clone(&pool.freed), Arc::clone(closing));
+        async move {
+            time::sleep(after).await;
+            connect::connect((&target.host, target.port), &target.settings, freed, closing).await
+        }
+        .boxed()
+    }
+
+    /// Begins another attempt: at once after a connection that was good, else after a while.
+    fn again(&mut self) -> Attempt {
+        let good = self.connected.take().is_some_and(|at| at.elapsed() >= GOOD);
+        if good {
+            self.backoff.reset();
+            return self.connect(Duration::ZERO);
+        }
+        let after = self.backoff.next(rand::rng().random());
+        self.connect(after)
+    }
+
+    fn made(&mut self, made: Result<(Arc<Wire>, Driver), String>, fresh: impl Fn()) {
+        let name = self.pool.name();
+        match made {
+            Ok((wire, driver)) => {
+                tracing::debug!(endpoint = name, "connected");
+                fresh();
+                self.drivers.spawn(driver);
+                self.connected = Some(Instant::now());
+                self.failing = false;
+                self.pool.note_error(None);
+                self.pool.full.store(false, Ordering::Release);
+                let wires = self.pool.wires.load();
+                let wires = wires.iter().filter(|wire| wire.is_open()).cloned().chain([wire]).collect();
+                self.publish(wires);
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::debug!(endpoint = name, error, "cannot be connected");
+                }
+                self.pool.note_error(Some(error));
+            }
+        }
+    }
+
+    fn ended(&self, why: String) {
+        self.pool.note_error(Some(why));
+        self.sweep();
+    }
+
+    /// Takes out the connections that take no more streams.
+    fn sweep(&self) {
+        let wires = self.pool.wires.load();
+        let open: Vec<_> = wires.iter().filter(|wire| wire.is_open()).cloned().collect();
+        if open.len() < wires.len() {
+            self.publish(open);
+        }
+    }
+
+    fn publish(&self, wires: Vec<Arc<Wire>>) {
+        let ready = !wires.is_empty();
+        self.pool.wires.store(Arc::new(wires));
+        let was = self.pool.ready.swap(ready, Ordering::AcqRel);
+        if was && !ready {
+            let error = self.pool.last_error().unwrap_or_else(|| "it takes no more calls".into());
+            tracing::debug!(endpoint = self.pool.name(), error, "lost");
+        }
+        if was != ready {
+            self.changed.send_replace(());
+        }
+        self.pool.freed.notify_waiters();
+    }
+}
+
+/// Waits for an attempt, or for ever if there is none.
+async fn next(attempt: &mut Option<Attempt>) -> Result<(Arc<Wire>, Driver), String> {
+    match attempt {
+        Some(attempt) => attempt.await,
+        None => std::future::pending().await,
+    }
+}

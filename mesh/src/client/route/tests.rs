@@ -1,0 +1,112 @@
+use prost_types::{MethodOptions, ServiceDescriptorProto};
+
+use super::*;
+
+fn set() -> Vec<u8> {
+    let method = |name: &str, level: Option<IdempotencyLevel>, streams: bool| MethodDescriptorProto {
+        name: Some(name.into()),
+        server_streaming: Some(streams),
+        options: level.map(|level| MethodOptions { idempotency_level: Some(level.into()), ..Default::default() }),
+        ..Default::default()
+    };
+    let service = ServiceDescriptorProto {
+        name: Some("Echo".into()),
+        method: vec![
+            method("Get", Some(IdempotencyLevel::NoSideEffects), false),
+            method("Put", Some(IdempotencyLevel::Idempotent), false),
+            method("Add", None, false),
+            method("Watch", None, true),
+        ],
+        ..Default::default()
+    };
+    let file = FileDescriptorProto {
+        package: Some("test.v1".into()),
+        service: vec![service],
+        ..FileDescriptorProto::default()
+    };
+    FileDescriptorSet { file: vec![file] }.encode_to_vec()
+}
+
+fn table() -> RouteTable {
+    let methods = methods(&[&set()]).unwrap();
+    RouteTable::new("users".into(), &methods, Duration::from_secs(15))
+}
+
+fn request(path: &str) -> http::Request<Body> {
+    http::Request::post(path).body(Body::empty()).unwrap()
+}
+
+#[test]
+fn descriptors_say_what_is_unary_and_what_may_be_repeated() {
+    let methods = methods(&[&set()]).unwrap();
+    let expected = [
+        ("/test.v1.Echo/Get", Idempotency::NoSideEffects, true),
+        ("/test.v1.Echo/Put", Idempotency::Idempotent, true),
+        ("/test.v1.Echo/Add", Idempotency::Unknown, true),
+        ("/test.v1.Echo/Watch", Idempotency::Unknown, false),
+    ];
+    assert_eq!(methods.len(), expected.len());
+    for (path, idempotency, unary) in expected {
+        assert_eq!(methods[path], Method { idempotency, unary }, "{path}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_descriptor_set_are_refused() {
+    let error = methods(&[&[0xff; 3]]).unwrap_err();
+    assert!(error.to_string().contains("FileDescriptorSet"), "{error}");
+}
+
+#[test]
+fn a_call_ends_at_the_earliest_deadline_that_it_has() {
+    let now = Instant::now();
+    let seconds = Duration::from_secs;
+    for (path, own, inherited, expected) in [
+        ("/test.v1.Echo/Get", Some("3S"), Some(5), Some(3)),
+        ("/test.v1.Echo/Get", Some("7S"), Some(5), Some(5)),
+        ("/test.v1.Echo/Get", None, Some(5), Some(5)),
+        ("/test.v1.Echo/Get", Some("99S"), None, Some(99)),
+        ("/test.v1.Echo/Get", None, None, Some(15)),
+        ("/test.v1.Echo/Watch", None, None, None),
+        ("/test.v1.Echo/Watch", None, Some(5), Some(5)),
+        ("/unknown/Method", None, None, None),
+    ] {
+        let mut request = request(path);
+        if let Some(own) = own {
+            request.headers_mut().insert(GRPC_TIMEOUT, own.parse().unwrap());
+        }
+        let context = Context { deadline: inherited.map(|after| now + seconds(after)), trace: None };
+        let call = table().select(request, &context, now);
+        let expected = expected.map(|after| Deadline { at: now + seconds(after), after: seconds(after) });
+        assert_eq!(call.route.deadline, expected, "{path} {own:?} {inherited:?}");
+    }
+}
+
+#[test]
+fn options_override_the_descriptors_and_do_not_travel_on() {
+    let mut request = request("/test.v1.Echo/Add");
+    let options = CallOptions { idempotency: Some(Idempotency::Idempotent), unary: Some(false), wait_for_ready: true };
+    request.extensions_mut().insert(options);
+    let call = table().select(request, &Context::default(), Instant::now());
+    assert!(call.route.idempotent && call.route.wait_for_ready);
+    assert_eq!(call.route.deadline, None);
+}
+
+#[test]
+fn a_call_is_a_child_of_the_served_call_else_of_its_own_header_else_a_root() {
+    let (served, named) = (TraceContext::root(), TraceContext::root());
+    let trace_of = |served: Option<TraceContext>, named: Option<TraceContext>| {
+        let mut request = request("/test.v1.Echo/Get");
+        if let Some(named) = named {
+            named.to_headers(request.headers_mut());
+        }
+        let context = Context { deadline: None, trace: served };
+        TraceContext::from_headers(&table().select(request, &context, Instant::now()).headers).unwrap()
+    };
+    let child = trace_of(Some(served), Some(named));
+    assert!(child.trace_id == served.trace_id && child.span_id != served.span_id);
+    let child = trace_of(None, Some(named));
+    assert!(child.trace_id == named.trace_id && child.span_id != named.span_id);
+    let root = trace_of(None, None);
+    assert!(root.trace_id != served.trace_id && root.trace_id != named.trace_id);
+}

@@ -1,0 +1,9 @@
+//! The client path over real sockets, against stub servers that behave in all sorts of ways.
+
+pub(crate) mod mock;
+mod support;
+
+mod connections;
+mod discovery;
+mod failures;
+mod flow;

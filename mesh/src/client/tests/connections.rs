@@ -1,0 +1,167 @@
+//! Connections: more of them, lost ones, silent ones, and ones that leave.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+use tonic::Code;
+
+use super::support::{HEADERS, Raw, Stub, World, echo, eventually, finish, framed, grpc_head, send, world};
+
+/// A server whose answers wait for `gate`.
+async fn gated(builder: h2::server::Builder, gate: &Arc<Notify>) -> Stub {
+    let gate = Arc::clone(gate);
+    Stub::with(builder, "127.0.0.1:0", move |_, mut respond| {
+        let gate = Arc::clone(&gate);
+        async move {
+            gate.notified().await;
+            let mut stream = respond.send_response(grpc_head(), false).unwrap();
+            send(&mut stream, framed(b"late")).await;
+            finish(&mut stream, 0);
+        }
+    })
+    .await
+}
+
+fn begin(world: &World) -> tokio::task::JoinHandle<Result<bytes::Bytes, tonic::Status>> {
+    let mut client = tonic::client::Grpc::new(world.channel.clone());
+    tokio::spawn(async move {
+        client.ready().await.unwrap();
+        let request = tonic::Request::new("hello".into());
+        client.unary(request, super::support::PATH, super::support::Raws).await.map(tonic::Response::into_inner)
+    })
+}
+
+#[tokio::test]
+async fn a_peer_that_allows_one_stream_gets_more_connections_up_to_the_limit() {
+    let (gate, mut builder) = (Arc::new(Notify::new()), h2::server::Builder::new());
+    builder.max_concurrent_streams(1);
+    let stub = gated(builder, &gate).await;
+    let world = world(Some(&[stub.address]), |config| config.max_connections = 2);
+    let calls: Vec<_> = (0..3).map(|_| begin(&world)).collect();
+    eventually("a second connection", || stub.served() == 2).await;
+    assert_eq!(stub.connections.load(Ordering::SeqCst), 2);
+    for _ in 0..3 {
+        gate.notify_one();
+    }
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap(), "late");
+    }
+    assert_eq!(stub.connections.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn after_goaway_old_calls_end_and_new_ones_have_a_new_connection() {
+    let gate = Arc::new(Notify::new());
+    let stub = gated(h2::server::Builder::new(), &gate).await;
+    let world = world(Some(&[stub.address]), |_| {});
+    let old = begin(&world);
+    eventually("the first call", || stub.served() == 1).await;
+    stub.go_away();
+    eventually("a new connection", || stub.connections.load(Ordering::SeqCst) == 2).await;
+    let new = begin(&world);
+    eventually("the second call", || stub.served() == 2).await;
+    gate.notify_one();
+    gate.notify_one();
+    assert_eq!(old.await.unwrap().unwrap(), "late");
+    assert_eq!(new.await.unwrap().unwrap(), "late");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_leaves_lets_its_calls_end() {
+    let gate = Arc::new(Notify::new());
+    let stub = gated(h2::server::Builder::new(), &gate).await;
+    let other = Stub::start(echo).await;
+    let world = world(Some(&[stub.address]), |_| {});
+    let old = begin(&world);
+    eventually("the first call", || stub.served() == 1).await;
+    world.set(&[other.address]);
+    eventually("the other", || other.connections.load(Ordering::SeqCst) == 1).await;
+    for _ in 0..20 {
+        assert_eq!(world.call().await.unwrap(), "hello");
+    }
+    gate.notify_one();
+    assert_eq!(old.await.unwrap().unwrap(), "late");
+    assert_eq!((stub.served(), other.served()), (1, 20));
+}
+
+#[tokio::test]
+async fn calls_after_the_last_handle_is_gone_may_end() {
+    let gate = Arc::new(Notify::new());
+    let stub = gated(h2::server::Builder::new(), &gate).await;
+    let world = world(Some(&[stub.address]), |_| {});
+    let call = begin(&world);
+    eventually("the call", || stub.served() == 1).await;
+    drop(world);
+    gate.notify_one();
+    assert_eq!(call.await.unwrap().unwrap(), "late");
+}
+
+#[tokio::test]
+async fn a_silent_peer_is_given_up() {
+    // It greets, takes the call, and then answers nothing, no ping either.
+    let silent = Raw::start(|_, _, _, _| Vec::new()).await;
+    let world = world(Some(&[silent.address]), |config| {
+        config.keepalive_interval = Duration::from_millis(30);
+        config.keepalive_timeout = Duration::from_millis(30);
+        config.default_deadline = Duration::from_secs(60);
+    });
+    let status = tokio::time::timeout(Duration::from_secs(10), world.call()).await.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().contains(&silent.address.to_string()), "{}", status.message());
+}
+
+#[tokio::test]
+async fn a_quiet_peer_that_answers_pings_is_kept() {
+    const PING: u8 = 6;
+    let pings = Arc::new(Notify::new());
+    let told = Arc::clone(&pings);
+    let quiet = Raw::start(move |kind, flags, stream, payload| match (kind, flags) {
+        (PING, 0) => {
+            told.notify_one();
+            super::support::frame(PING, 1, 0, payload)
+        }
+        // END_HEADERS and END_STREAM.
+        (HEADERS, _) => super::support::frame(HEADERS, 5, stream, &trailers_only()),
+        _ => Vec::new(),
+    })
+    .await;
+    let world = world(Some(&[quiet.address]), |config| {
+        config.keepalive_interval = Duration::from_millis(20);
+        config.keepalive_timeout = Duration::from_secs(5);
+    });
+    assert_eq!(world.call().await.unwrap_err().code(), Code::Internal);
+    for _ in 0..3 {
+        tokio::time::timeout(Duration::from_secs(10), pings.notified()).await.unwrap();
+    }
+    assert_eq!(world.call().await.unwrap_err().code(), Code::Internal);
+}
+
+/// HPACK: `:status 200` from the static table, then literals without indexing.
+fn trailers_only() -> Vec<u8> {
+    let mut block = vec![0x88];
+    for (name, value) in [("content-type", "application/grpc"), ("grpc-status", "13")] {
+        block.push(0);
+        block.push(u8::try_from(name.len()).unwrap());
+        block.extend(name.bytes());
+        block.push(u8::try_from(value.len()).unwrap());
+        block.extend(value.bytes());
+    }
+    block
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_is_connected_again() {
+    let stub = Stub::start(echo).await;
+    let address = stub.address;
+    let world = world(Some(&[address]), |config| config.endpoint_wait = Duration::from_secs(10));
+    assert_eq!(world.call().await.unwrap(), "hello");
+    stub.stop().await;
+    let call = begin(&world);
+    let _back = Stub::with(h2::server::Builder::new(), &address.to_string(), echo).await;
+    // This one may have been on the old connection: then it was lost.
+    let _ = call.await.unwrap();
+    assert_eq!(world.call().await.unwrap(), "hello");
+}

@@ -1,0 +1,77 @@
+//! A stop that answers as a closure says.
+
+use std::{
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+};
+
+use futures::{FutureExt as _, future::BoxFuture};
+use http::{HeaderMap, uri::PathAndQuery};
+use tonic::{Status, body::Body};
+use tower::Service;
+
+use crate::{
+    client::{
+        Answer, AnswerFuture,
+        call::{Call, Deadline, EndpointId, Route},
+        outcome::{Failure, Outcome},
+    },
+    telemetry::AttemptLabels,
+};
+
+type Run = dyn Fn(Call, usize) -> BoxFuture<'static, Answer> + Send + Sync;
+
+/// Runs a closure with each call and its number, from 0.
+#[derive(Clone)]
+pub(crate) struct Mock {
+    run: Arc<Run>,
+    calls: Arc<Mutex<usize>>,
+}
+
+impl Mock {
+    pub(crate) fn new(run: impl Fn(Call, usize) -> BoxFuture<'static, Answer> + Send + Sync + 'static) -> Self {
+        Self { run: Arc::new(run), calls: Arc::default() }
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        *self.calls.lock().unwrap()
+    }
+}
+
+impl Service<Call> for Mock {
+    type Response = http::Response<Body>;
+    type Error = Failure;
+    type Future = AnswerFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        let mut calls = self.calls.lock().unwrap();
+        *calls += 1;
+        (self.run)(call, *calls - 1).boxed()
+    }
+}
+
+/// A call of `/test.Echo/Run` of `users`.
+pub(crate) fn call(idempotent: bool, deadline: Option<Deadline>) -> Call {
+    let route = Route {
+        service: "users".into(),
+        path: PathAndQuery::from_static("/test.Echo/Run"),
+        labels: Arc::new(AttemptLabels::new("test.Echo/Run", "users")),
+        idempotent,
+        wait_for_ready: false,
+        deadline,
+    };
+    let (headers, body, traffic) = (HeaderMap::new(), Body::empty(), Arc::default());
+    Call { route, headers, body, tried: Vec::new(), previous: 0, traffic }
+}
+
+pub(crate) fn ok() -> Answer {
+    Ok(Status::ok("").into_http())
+}
+
+pub(crate) fn failed(outcome: Outcome, endpoint: u64) -> Answer {
+    Err(Failure::with_status(outcome, Status::unavailable("it failed")).at(EndpointId(endpoint)))
+}

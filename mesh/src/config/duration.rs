@@ -1,0 +1,55 @@
+//! Durations as people write them: `1500ms`, `2s`, `5m`, `1h`, or a plain number of seconds.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+pub(crate) fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&format!("{}ms", value.as_millis()))
+}
+
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Raw {
+        Seconds(u64),
+        Text(String),
+    }
+    match Raw::deserialize(deserializer)? {
+        Raw::Seconds(seconds) => Ok(Duration::from_secs(seconds)),
+        Raw::Text(text) => {
+            parse(&text).ok_or_else(|| D::Error::custom("expected a number with ms, s, m or h, such as 1500ms"))
+        }
+    }
+}
+
+fn parse(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let number: u64 = number.parse().ok()?;
+    let seconds = match unit {
+        "ms" => return Some(Duration::from_millis(number)),
+        "s" | "" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        _ => return None,
+    };
+    number.checked_mul(seconds).map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, millis) in
+            [("1500ms", 1_500), ("2s", 2_000), ("5m", 300_000), ("1h", 3_600_000), ("7", 7_000), (" 3s ", 3_000)]
+        {
+            assert_eq!(parse(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "s", "5 parsecs", "-1s", "1.5s", "18446744073709551615h", "99999999999999999999s"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

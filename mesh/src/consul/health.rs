@@ -1,0 +1,124 @@
+//! What `GET /v1/health/service/:name` answers, read leniently: Consul omits, or says null, where there is nothing.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+
+/// One instance with the checks that concern it: its own and its node's.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct Entry {
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) node: Node,
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) service: Service,
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) checks: Vec<Check>,
+}
+
+/// The machine, as Consul knows it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct Node {
+    #[serde(rename = "Node", deserialize_with = "or_default")]
+    pub(crate) name: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) address: String,
+}
+
+/// The registration.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct Service {
+    #[serde(rename = "ID", deserialize_with = "or_default")]
+    pub(crate) id: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) tags: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) address: String,
+    /// Consul checks nothing about it: -1 and 70000 are possible.
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) port: i64,
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) meta: BTreeMap<String, String>,
+}
+
+/// One check.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct Check {
+    /// `passing`, `warning` or `critical`.
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) status: String,
+}
+
+impl Entry {
+    /// Whether it may be called, as Envoy sees it: nothing critical, neither of its own, of its node, nor
+    /// maintenance, which is a critical check too. A warning is no reason.
+    pub(crate) fn is_callable(&self) -> bool {
+        self.checks.iter().all(|check| check.status != "critical")
+    }
+
+    /// Returns where it is reached: the address of the registration, or else the node's, and its port. There is
+    /// none if either is missing.
+    pub(crate) fn address(&self) -> Option<(&str, u16)> {
+        let own = self.service.address.as_str();
+        let host = if own.is_empty() { self.node.address.as_str() } else { own };
+        let port = u16::try_from(self.service.port).ok().filter(|&port| port != 0)?;
+        (!host.is_empty()).then_some((host, port))
+    }
+}
+
+/// Reads null as the default.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(json: &str) -> Entry {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn what_is_missing_null_or_new_is_no_error() {
+        let sparse = entry(
+            r#"{"Node":null,"Service":{"ID":"a","Tags":null,"Meta":null,"Port":80,"Weights":null,"New":1},"Checks":null}"#,
+        );
+        assert!(sparse.is_callable());
+        assert_eq!(sparse.address(), None, "there is neither an address nor a node");
+        assert!(entry("{}").address().is_none());
+    }
+
+    #[test]
+    fn the_address_is_the_services_or_else_the_nodes() {
+        let own = r#"{"Node":{"Address":"10.0.0.1"},"Service":{"Address":"10.0.0.2","Port":80}}"#;
+        assert_eq!(entry(own).address(), Some(("10.0.0.2", 80)));
+        let node = r#"{"Node":{"Address":"10.0.0.1"},"Service":{"Address":"","Port":80}}"#;
+        assert_eq!(entry(node).address(), Some(("10.0.0.1", 80)));
+    }
+
+    #[test]
+    fn a_port_that_is_none_is_no_address() {
+        for port in [-1, 0, 70_000] {
+            let json = format!(r#"{{"Node":{{"Address":"10.0.0.1"}},"Service":{{"Port":{port}}}}}"#);
+            assert_eq!(entry(&json).address(), None, "{port}");
+        }
+    }
+
+    #[test]
+    fn any_critical_check_excludes_and_a_warning_does_not() {
+        for (statuses, callable) in [
+            (vec![], true),
+            (vec!["passing"], true),
+            (vec!["passing", "warning"], true),
+            (vec!["passing", "critical"], false),
+            (vec!["critical", "warning"], false),
+        ] {
+            let checks = statuses.iter().map(|&status| Check { status: status.into() }).collect();
+            assert_eq!(Entry { checks, ..Entry::default() }.is_callable(), callable, "{statuses:?}");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use http::StatusCode;
+use tokio::time::timeout;
+
+use super::*;
+use crate::consul::{logs::Logs, standing::Standing};
+
+/// An agent in memory: gives the scripted answers at once, and when there are none left waits as it was told and
+/// repeats the last.
+#[derive(Clone, Debug, Default)]
+struct Agent(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    script: VecDeque<Result<Answer, Failure>>,
+    last: Answer,
+    /// Index and time of each question.
+    asked: Vec<(u64, Instant)>,
+}
+
+impl Agent {
+    fn new(script: impl IntoIterator<Item = Result<Answer, Failure>>) -> Self {
+        Self(Arc::new(Mutex::new(State { script: script.into_iter().collect(), ..State::default() })))
+    }
+
+    fn watch(&self, wait: Duration) -> Watch<u64, Self> {
+        Watch::new(self.clone(), Request::get(&["some", "thing"]), wait, Standing::new("consul at test").report())
+    }
+
+    fn indexes(&self) -> Vec<u64> {
+        self.0.lock().unwrap().asked.iter().map(|&(index, _)| index).collect()
+    }
+
+    fn times(&self) -> Vec<Instant> {
+        self.0.lock().unwrap().asked.iter().map(|&(_, at)| at).collect()
+    }
+}
+
+impl Source for Agent {
+    async fn ask(&self, request: Request) -> Result<Answer, Failure> {
+        let parameter = |name| request.query.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
+        let index = parameter("index").map_or(0, |text| text.parse().unwrap());
+        let next = {
+            let mut state = self.0.lock().unwrap();
+            state.asked.push((index, Instant::now()));
+            let next = state.script.pop_front();
+            if let Some(Ok(answer)) = &next {
+                state.last = answer.clone();
+            }
+            next
+        };
+        if let Some(next) = next {
+            return next;
+        }
+        let wait = parameter("wait").map_or(0, |text| text.strip_suffix("ms").unwrap().parse().unwrap());
+        assert!(request.timeout > Duration::from_millis(wait), "the answer may come later than the wait");
+        sleep(Duration::from_millis(wait)).await;
+        Ok(self.0.lock().unwrap().last.clone())
+    }
+
+    fn describe(&self) -> String {
+        "consul at test".into()
+    }
+}
+
+const WAIT: Duration = Duration::from_secs(55);
+
+fn answer(index: u64, value: u64) -> Result<Answer, Failure> {
+    Ok(Answer { index: Some(index), filtered: false, body: value.to_string().into() })
+}
+
+fn failure(cause: Cause) -> Result<Answer, Failure> {
+    Err(Failure { cause, error: Error::new(ErrorKind::Registry, "no") })
+}
+
+#[test]
+fn the_index_follows_consuls_rules() {
+    for (asked, answered, next) in [
+        (0, Some(7), 7),
+        (7, Some(7), 7),
+        (7, Some(9), 9),
+        // Backwards: from the beginning.
+        (7, Some(6), 0),
+        (7, Some(0), 0),
+        // Never 0 after a first answer: the next question would not wait.
+        (0, Some(0), 1),
+        (0, None, 1),
+        (7, None, 0),
+    ] {
+        assert_eq!(next_index(asked, answered), next, "asked with {asked}, answered {answered:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_keeps_the_index() {
+    let refused = Cause::Status(StatusCode::FORBIDDEN);
+    let broken = Cause::Status(StatusCode::INTERNAL_SERVER_ERROR);
+    let agent = Agent::new([
+        answer(5, 1),
+        failure(Cause::Unreachable),
+        failure(refused),
+        failure(broken),
+        Ok(Answer { index: Some(8), filtered: false, body: "{".into() }),
+        answer(6, 2),
+    ]);
+    let mut watch = agent.watch(WAIT);
+    assert_eq!(watch.next().await, 1);
+    assert_eq!(watch.next().await, 2);
+    assert_eq!(agent.indexes(), [0, 5, 5, 5, 5, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lower_index_begins_anew() {
+    let agent = Agent::new([answer(9, 1), answer(3, 2), answer(4, 3)]);
+    let mut watch = agent.watch(WAIT);
+    for value in 1..=3 {
+        assert_eq!(watch.next().await, value);
+    }
+    watch.next().await;
+    assert_eq!(agent.indexes(), [0, 9, 0, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_minute_makes_two_requests_at_most() {
+    let agent = Agent::new([answer(5, 1)]);
+    let mut watch = agent.watch(WAIT);
+    watch.next().await;
+    let _ = timeout(Duration::from_secs(3_600), async {
+        loop {
+            watch.next().await;
+        }
+    })
+    .await;
+    // The first was answered at once.
+    let times = agent.times().split_off(1);
+    assert!(times.len() > 60, "an hour of waiting");
+    for &begin in &times {
+        let minute = begin..begin + Duration::from_secs(60);
+        let within = times.iter().filter(|at| minute.contains(at)).count();
+        assert!(within <= 2, "{within} requests in a minute");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_never_waits_does_not_make_the_watch_spin() {
+    let agent = Agent::new((1..10_000).map(|index| answer(index, index)));
+    let mut watch = agent.watch(WAIT);
+    let _ = timeout(Duration::from_secs(10), async {
+        loop {
+            watch.next().await;
+        }
+    })
+    .await;
+    let asked = agent.indexes().len();
+    assert!((10..=60).contains(&asked), "{asked} questions in 10 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_asked_again_after_a_growing_while() {
+    let agent = Agent::new((0..100).map(|_| failure(Cause::Unreachable)));
+    let mut watch = agent.watch(WAIT);
+    let _ = timeout(Duration::from_secs(60), watch.next()).await;
+    let asked = agent.indexes().len();
+    assert!((6..60).contains(&asked), "{asked} questions in a minute of failures");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_was_cut_once_is_no_outage() {
+    let logs = Logs::capture();
+    let agent = Agent::new([answer(5, 1), failure(Cause::Cut), answer(6, 2), failure(Cause::Cut), answer(7, 3)]);
+    let mut watch = agent.watch(WAIT);
+    let begin = Instant::now();
+    for value in 1..=3 {
+        assert_eq!(watch.next().await, value);
+    }
+    assert_eq!(Instant::now(), begin, "asked again at once");
+    assert_eq!(logs.lines("WARN"), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_cut_again_and_again_is_an_outage() {
+    let logs = Logs::capture();
+    let cuts = (0..4).map(|_| failure(Cause::Cut));
+    let agent = Agent::new([answer(5, 1)].into_iter().chain(cuts).chain([answer(6, 2)]));
+    let mut watch = agent.watch(WAIT);
+    watch.next().await;
+    watch.next().await;
+    assert_eq!(logs.lines("WARN").len(), 1, "{:?}", logs.lines("WARN"));
+    assert_eq!(logs.lines("INFO").len(), 1, "{:?}", logs.lines("INFO"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_told_once_with_its_reason() {
+    let logs = Logs::capture();
+    let refused = || failure(Cause::Status(StatusCode::FORBIDDEN));
+    let agent = Agent::new([refused(), refused(), refused(), answer(6, 2)]);
+    agent.watch(WAIT).next().await;
+    let warnings = logs.lines("WARN");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("refuses") && warnings[0].contains("consul at test"), "{warnings:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_acls_leave_out_is_told_once() {
+    let logs = Logs::capture();
+    let partial = |index| Ok(Answer { index: Some(index), filtered: true, body: "1".into() });
+    let agent = Agent::new([partial(5), partial(6), partial(7)]);
+    let mut watch = agent.watch(WAIT);
+    for _ in 0..3 {
+        watch.next().await;
+    }
+    assert_eq!(logs.lines("WARN").len(), 1, "{:?}", logs.lines("WARN"));
+}

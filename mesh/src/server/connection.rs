@@ -1,0 +1,188 @@
+//! One connection: its beginning, its limits, its calls, and its end.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use h2::{
+    RecvStream,
+    server::{Builder, SendResponse},
+};
+use http::Request;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    task::{JoinError, JoinSet},
+    time::{sleep, timeout},
+};
+use tracing::{debug, error};
+
+use crate::{
+    config::ServerConfig,
+    server::{
+        connect_info::ConnectInfo,
+        keepalive::{Heard, Heeded, Keepalive},
+        phase::Phase,
+        stream::{self, Handler},
+    },
+};
+
+/// What one stream may have under way, unread by its handler. Large enough for 80 Mbit/s at 100 ms.
+const STREAM_WINDOW: u32 = 1 << 20;
+
+/// What all streams of a connection may have under way: eight that nobody reads do not stop the ninth.
+const CONNECTION_WINDOW: u32 = 9 << 20;
+
+/// How long a peer that has no calls gets in a drain: to begin its first, or to answer GOAWAY.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The first bytes of HTTP/2 (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What a peer is told that begins with anything else.
+const NOT_HTTP2: &[u8] =
+    b"HTTP/1.1 505 HTTP Version Not Supported\r\nconnection: close\r\ncontent-type: text/plain\r\n\
+content-length: 39\r\n\r\nthis port speaks gRPC over HTTP/2 only\n";
+
+/// The limits of every connection.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    http2: Builder,
+    handshake_timeout: Duration,
+    keepalive_interval: Duration,
+    keepalive_timeout: Duration,
+}
+
+impl Settings {
+    pub(crate) fn new(config: &ServerConfig) -> Self {
+        let mut http2 = Builder::new();
+        http2
+            .max_concurrent_streams(config.max_concurrent_streams)
+            .max_header_list_size(config.max_header_bytes)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buffer_size(STREAM_WINDOW as usize)
+            // Against streams that are opened only to be reset (CVE-2023-44487) or to break a rule.
+            .max_concurrent_reset_streams(50)
+            .max_pending_accept_reset_streams(20)
+            .max_local_error_reset_streams(Some(1_024));
+        Self {
+            http2,
+            handshake_timeout: config.handshake_timeout,
+            keepalive_interval: config.keepalive_interval,
+            keepalive_timeout: config.keepalive_timeout,
+        }
+    }
+}
+
+/// Serves one connection to its end. Its calls end with it.
+pub(crate) async fn serve<H: Handler>(
+    stream: TcpStream,
+    remote: SocketAddr,
+    handler: H,
+    settings: Arc<Settings>,
+    phase: Phase,
+) {
+    let heard = Heard::default();
+    let begun = timeout(settings.handshake_timeout, begin(stream, &settings, &heard, &phase));
+    let connection = match begun.await {
+        Ok(Ok(Some(connection))) => connection,
+        Ok(Ok(None)) => return,
+        Ok(Err(error)) => return debug!(%remote, %error, "a connection did not begin"),
+        Err(_) => return debug!(%remote, "a client was silent: closed"),
+    };
+    let info = ConnectInfo::new(remote);
+    Connection { connection, handler, info, calls: JoinSet::new(), phase }.run(&settings, heard).await;
+}
+
+type Http2 = h2::server::Connection<Heeded, Bytes>;
+
+/// Waits for the first bytes, and shakes hands if they are HTTP/2's.
+async fn begin(mut stream: TcpStream, settings: &Settings, heard: &Heard, phase: &Phase) -> io::Result<Option<Http2>> {
+    stream.set_nodelay(true)?;
+    let mut first = [0; PREFACE.len()];
+    let size = tokio::select! {
+        size = stream.peek(&mut first) => size?,
+        () = farewell(phase) => return Ok(None),
+    };
+    if size == 0 {
+        return Ok(None);
+    }
+    if !PREFACE.starts_with(&first[..size]) {
+        if first[0].is_ascii_uppercase() {
+            refuse(&mut stream).await?;
+        }
+        return Ok(None);
+    }
+    settings.http2.handshake(heard.heed(stream)).await.map(Some).map_err(io::Error::other)
+}
+
+async fn farewell(phase: &Phase) {
+    phase.leaving.cancelled().await;
+    sleep(FAREWELL).await;
+}
+
+/// Answers a client of HTTP/1, and reads what it still sends: closing on unread bytes would reset the connection
+/// and might take the answer with it.
+async fn refuse(stream: &mut TcpStream) -> io::Result<()> {
+    stream.write_all(NOT_HTTP2).await?;
+    stream.shutdown().await?;
+    let mut rest = stream.take(1 << 20);
+    let mut sink = tokio::io::sink();
+    timeout(FAREWELL, tokio::io::copy(&mut rest, &mut sink)).await.map_or(Ok(()), |copied| copied.map(drop))
+}
+
+/// A connection that shook hands.
+struct Connection<H> {
+    connection: Http2,
+    handler: H,
+    info: ConnectInfo,
+    calls: JoinSet<()>,
+    phase: Phase,
+}
+
+impl<H: Handler> Connection<H> {
+    async fn run(mut self, settings: &Settings, heard: Heard) {
+        let pings = self.connection.ping_pong().expect("taken only here");
+        let keepalive = Keepalive::new(pings, heard, settings.keepalive_interval, settings.keepalive_timeout);
+        let mut silence = std::pin::pin!(keepalive.silence());
+        let mut leaving = false;
+        loop {
+            let idle = leaving && self.calls.is_empty() && !self.connection.has_streams();
+            tokio::select! {
+                accepted = self.connection.accept() => match accepted {
+                    Some(Ok((request, respond))) => self.begin(request, respond),
+                    Some(Err(error)) => break self.lost(&error),
+                    None => break,
+                },
+                Some(ended) = self.calls.join_next() => self.ended(ended),
+                () = self.phase.leaving.cancelled(), if !leaving => {
+                    // Says GOAWAY twice (RFC 9113, section 6.8): calls that are already on their way are served.
+                    self.connection.graceful_shutdown();
+                    leaving = true;
+                }
+                () = &mut silence => break self.silent(),
+                () = sleep(FAREWELL), if idle => break,
+                () = self.phase.over.cancelled() => break,
+            }
+        }
+        self.calls.shutdown().await;
+    }
+
+    fn begin(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+        self.calls.spawn(stream::serve(self.handler.clone(), request, respond, self.info));
+    }
+
+    fn ended(&self, ended: Result<(), JoinError>) {
+        if let Err(error) = ended {
+            error!(remote = %self.info.remote, %error, "a call broke off");
+        }
+    }
+
+    fn lost(&self, error: &h2::Error) {
+        debug!(remote = %self.info.remote, %error, "a connection was lost");
+    }
+
+    fn silent(&self) {
+        debug!(remote = %self.info.remote, "a peer did not answer: closed");
+    }
+}

@@ -1,0 +1,202 @@
+//! How an instance comes and goes, as Consul and callers see it.
+
+use std::sync::{Arc, Mutex};
+
+use super::{fake_consul::Mood, *};
+use crate::{
+    consul::Consul,
+    server::{
+        Running, accept,
+        register::{Advertised, Description, Lease, Standing},
+    },
+};
+
+/// `/test.Echo/Wait`, which answers when told to.
+fn waiting() -> (Methods, oneshot::Sender<()>, oneshot::Receiver<()>) {
+    let (go, told) = oneshot::channel();
+    let (begun, begins) = oneshot::channel();
+    let parts = Arc::new(Mutex::new(Some((told, begun))));
+    let methods = echo().with("Wait", move |_| {
+        let (told, begun): (oneshot::Receiver<()>, oneshot::Sender<()>) = parts.lock().unwrap().take().unwrap();
+        async move {
+            begun.send(()).unwrap();
+            let _ = told.await;
+            Ok(answer(Body::empty()))
+        }
+    });
+    (methods, go, begins)
+}
+
+#[tokio::test]
+async fn an_instance_registers_as_passing() {
+    let served = Served::with(echo().routes(), &[notes::descriptors()], |_| {}).await;
+    let told = served.consul.last_registration();
+    let port = served.address.port();
+    assert_eq!(told["ID"], format!("echo-127.0.0.1-{port}"));
+    assert_eq!((&told["Name"], &told["Address"], &told["Port"]), (&"echo".into(), &"127.0.0.1".into(), &port.into()));
+    assert_eq!((&told["Tags"][0], &told["Tags"][1]), (&"grpc".into(), &"gateway".into()));
+    let schema = told["Tags"][2].as_str().unwrap().strip_prefix("schema-").unwrap();
+    assert!(schema.len() == 12 && schema.bytes().all(|b| b.is_ascii_hexdigit()), "{schema}");
+    assert_eq!(told["Meta"]["selvedge"], env!("CARGO_PKG_VERSION"));
+    let checks = told["Checks"].as_array().unwrap();
+    assert!(checks.iter().all(|check| check["Status"] == "passing"), "{told}");
+    assert_eq!(checks[1]["GRPC"], format!("127.0.0.1:{port}"));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn the_agent_gives_the_address_of_an_instance_that_listens_on_all() {
+    let all = |config: &mut Config| config.server.listen = SocketAddr::from(([0, 0, 0, 0], 0));
+    let served = Served::with(echo().routes(), &[], all).await;
+    let told = served.consul.last_registration();
+    assert_eq!(told["Address"], "");
+    assert_eq!(told["Checks"][1]["GRPC"], format!("127.0.0.1:{}", served.address.port()));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_drain_hides_the_instance_serves_on_says_goaway_and_deregisters() {
+    let (methods, go, begins) = waiting();
+    let slow = |config: &mut Config| config.server.drain.propagation = Duration::from_secs(3);
+    let served = Served::with(methods.routes(), &[], slow).await;
+    let client = served.connect().await;
+    let (waiting, mut out) = client.open(post("Wait")).await;
+    send(&mut out, message(1), true).await;
+    soon(begins).await.unwrap();
+
+    served.stop.send(()).unwrap();
+    served.consul.was_asked("maintenance", 1).await;
+    assert_eq!(client.say(message(1)).await.code(), Code::Ok, "a caller that has not heard yet");
+    let late = Client::connect(served.address).await;
+    assert_eq!(late.say(message(1)).await.code(), Code::Ok, "a caller that came late");
+
+    let refused = async { while TcpStream::connect(served.address).await.is_ok() {} };
+    soon(refused).await;
+    assert!(!served.consul.asked().contains(&"deregister".into()), "a call still runs");
+    go.send(()).unwrap();
+    assert_eq!(Answer::read(soon(waiting).await.unwrap()).await.code(), Code::Ok, "a call that runs is let end");
+    soon(served.ended).await.unwrap().unwrap();
+    let mut asked = served.consul.asked();
+    asked.retain(|what| what != "pass");
+    assert_eq!(asked, ["register", "maintenance", "deregister"]);
+}
+
+#[tokio::test]
+async fn calls_that_outlast_the_grace_are_cut_off() {
+    let (methods, _go, begins) = waiting();
+    let brief = |config: &mut Config| config.server.drain.grace = Duration::from_millis(50);
+    let served = Served::with(methods.routes(), &[], brief).await;
+    let client = served.connect().await;
+    let (waiting, _out) = client.open(post("Wait")).await;
+    soon(begins).await.unwrap();
+    let consul = served.consul.clone();
+    served.stop().await;
+    assert!(soon(waiting).await.is_err());
+    assert_eq!(consul.asked().last().unwrap(), "deregister");
+}
+
+#[tokio::test]
+async fn who_is_in_a_hurry_waits_for_nothing() {
+    let (methods, _go, begins) = waiting();
+    let consul = FakeConsul::start().await;
+    let mut config = consul.config();
+    config.server.drain.propagation = Duration::from_secs(600);
+    config.server.drain.grace = Duration::from_secs(600);
+    let mesh = Mesh::new(config).unwrap();
+    let listener = accept::listen(mesh.config().server.listen).await.unwrap();
+    let running = Running::start(&mesh, methods.routes(), listener).await.unwrap();
+    let client = Client::connect(running.local).await;
+    let _call = client.open(post("Wait")).await;
+    soon(begins).await.unwrap();
+    consul.was_asked("register", 1).await;
+    let hurry = tokio_util::sync::CancellationToken::new();
+    hurry.cancel();
+    soon(running.leaving.drain(&mesh.config().server.drain, &hurry)).await;
+    assert_eq!(consul.asked().last().unwrap(), "deregister");
+}
+
+#[tokio::test]
+async fn a_connection_without_calls_does_not_hold_up_the_drain() {
+    let served = Served::start(echo().routes()).await;
+    // It neither answers pings nor closes.
+    let mut peer = TcpStream::connect(served.address).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut peer, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .unwrap();
+    tokio::io::AsyncReadExt::read_u8(&mut peer).await.unwrap();
+    // PATIENCE is less than the grace.
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn an_unreachable_consul_delays_neither_calls_nor_the_drain() {
+    for mood in [Mood::Silent, Mood::Refusing] {
+        let long = |config: &mut Config| config.server.drain.propagation = Duration::from_secs(600);
+        let served = Served::with(echo().routes(), &[], long).await;
+        served.consul.set(mood);
+        assert_eq!(served.connect().await.say(message(1)).await.code(), Code::Ok);
+        // Nobody can be told, so nobody is waited for.
+        served.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_instance_serves_before_consul_is_there() {
+    let consul = FakeConsul::start().await;
+    consul.set(Mood::Refusing);
+    let mesh = Mesh::new(consul.config()).unwrap();
+    let (ready, mut is_ready) = oneshot::channel();
+    let serve = mesh.serve(echo().routes()).until(std::future::pending());
+    let serve = tokio::spawn(serve.on_ready(|address| ready.send(address).unwrap()).into_future());
+    consul.was_asked("register", 2).await;
+    let port = consul.last_registration()["Port"].as_u64().unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap()));
+    assert_eq!(Client::connect(address).await.say(message(1)).await.code(), Code::Ok);
+    assert!(is_ready.try_recv().is_err(), "it is not registered");
+    consul.set(Mood::Willing);
+    assert_eq!(soon(is_ready).await.unwrap(), address);
+    serve.abort();
+}
+
+/// The lease of an instance that beats without pause.
+fn lease(consul: &FakeConsul) -> (Lease, tokio::sync::watch::Receiver<Standing>, tokio_util::sync::CancellationToken) {
+    let stop = tokio_util::sync::CancellationToken::new();
+    let advertised = Advertised::new(Some("10.0.0.7:5000"), SocketAddr::from(([127, 0, 0, 1], 1))).unwrap();
+    let description = Description::new("echo", &[], &[]);
+    let agent = Consul::new(&consul.config().registry).unwrap();
+    let (lease, standing) = Lease::new(agent, description, advertised, stop.clone());
+    (lease.with_beat(Duration::from_millis(1)), standing, stop)
+}
+
+#[tokio::test]
+async fn an_instance_that_the_agent_lost_registers_again_until_the_drain() {
+    let consul = FakeConsul::start().await;
+    let (lease, standing, stop) = lease(&consul);
+    let lease = tokio::spawn(lease.run());
+    consul.was_asked("pass", 2).await;
+    assert_eq!(consul.asked()[..2], ["register", "pass"]);
+    consul.set(Mood::Forgetful);
+    consul.was_asked("register", 3).await;
+    stop.cancel();
+    soon(lease).await.unwrap();
+    assert_eq!(*standing.borrow(), Standing::Registered("echo-10.0.0.7-5000".into()));
+    let asked = consul.asked().len();
+    // Whatever would still come would come in a round trip.
+    reqwest::get(format!("{}/v1/agent/self", consul.config().registry.address)).await.unwrap();
+    assert_eq!(consul.asked().len(), asked + 1);
+}
+
+#[tokio::test]
+async fn a_failed_heartbeat_is_no_loss() {
+    let consul = FakeConsul::start().await;
+    let (lease, mut standing, stop) = lease(&consul);
+    let lease = tokio::spawn(lease.run());
+    soon(standing.wait_for(|standing| matches!(standing, Standing::Registered(_)))).await.unwrap();
+    let registered = consul.asked().iter().filter(|what| *what == "register").count();
+    consul.set(Mood::Silent);
+    let beats = consul.asked().len();
+    consul.was_asked("pass", beats.max(1)).await;
+    stop.cancel();
+    lease.abort();
+    assert_eq!(consul.asked().iter().filter(|what| *what == "register").count(), registered);
+}

@@ -1,0 +1,28 @@
+//! What the library entry of every service takes, and why it may end.
+
+use selvedge::{Config, Telemetry};
+
+use crate::database;
+
+/// What the library entry of a service takes.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen, what to call oneself, and where Consul is.
+    pub mesh: Config,
+    /// The database: `sqlite://PATH` ([`database::url`] makes one of a path) or `sqlite::memory:`.
+    pub database: String,
+    /// Instruments shared with the rest of the process; without them the service makes its own.
+    pub telemetry: Option<Telemetry>,
+}
+
+/// Why a service could not start, or ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The database could not be opened.
+    #[error(transparent)]
+    Database(#[from] database::OpenError),
+    /// The mesh could not be joined, or the listener failed.
+    #[error(transparent)]
+    Mesh(#[from] selvedge::Error),
+}

@@ -1,0 +1,229 @@
+//! One of the two registries, and how a step is run on it.
+
+use std::{collections::HashMap, fmt, time::Duration};
+
+use anyhow::{Context, Result, bail, ensure};
+use reqwest::{Client, Method, Response};
+use selvedge_registry::{Config, Registry};
+use serde_json::{Map, Value};
+use tokio::{
+    net::TcpListener,
+    sync::Mutex,
+    time::{Instant, timeout},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::contract::{
+    normal::Answer,
+    step::{Request, Step},
+};
+
+/// The name of the node on both sides.
+const NODE: &str = "n1";
+/// How long anything may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A registry under test.
+#[derive(Debug)]
+pub(crate) struct Side {
+    client: Client,
+    address: String,
+    grpc: String,
+    /// Whether writes reach the catalog later.
+    syncs: bool,
+    indexes: Mutex<HashMap<&'static str, u64>>,
+    _tasks: Vec<AbortOnDropHandle<()>>,
+}
+
+/// What a step gave.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Outcome {
+    Answer(Answer),
+    Rose(Vec<(&'static str, bool)>),
+    /// Whether a blocking read came back with a greater index, and with what.
+    Read(bool, Answer),
+}
+
+impl Side {
+    /// Returns a Consul that runs, whose node is named `n1`.
+    pub(crate) async fn real(url: &str) -> Result<Self> {
+        Self::new(url.trim_start_matches("http://"), true, Vec::new()).await
+    }
+
+    /// Starts the embedded registry.
+    pub(crate) async fn embedded() -> Result<Self> {
+        let listen = "127.0.0.1:0".parse()?;
+        let registry = Registry::bind(Config { listen, node: NODE.to_owned(), ..Config::default() }).await?;
+        let address = registry.local_addr().to_string();
+        let task = tokio::spawn(async move { registry.run(std::future::pending()).await.unwrap_or_default() });
+        Self::new(&address, false, vec![AbortOnDropHandle::new(task)]).await
+    }
+
+    async fn new(address: &str, syncs: bool, mut tasks: Vec<AbortOnDropHandle<()>>) -> Result<Self> {
+        let (grpc, task) = health_server().await?;
+        tasks.push(task);
+        let client = Client::builder().timeout(LIMIT * 2).build()?;
+        Ok(Self { client, address: address.to_owned(), grpc, syncs, indexes: Mutex::default(), _tasks: tasks })
+    }
+
+    pub(crate) async fn run(&self, step: &Step) -> Result<Outcome> {
+        match step {
+            Step::Ask(request, compare) => Ok(Outcome::Answer(self.ask(request).await?.reduced(*compare))),
+            Step::Until(request, text) => Ok(Outcome::Answer(self.until(request, text).await?)),
+            Step::Rises(paths) => self.rises(paths).await,
+            Step::Wakes { read, by } => self.blocked(read, by, "60s").await,
+            Step::Sleeps { read, through } => self.blocked(read, through, "1s").await,
+        }
+    }
+
+    /// Removes all services and checks.
+    pub(crate) async fn clear(&self) -> Result<()> {
+        for (list, remove) in
+            [("/v1/agent/services", "/v1/agent/service/deregister"), ("/v1/agent/checks", "/v1/agent/check/deregister")]
+        {
+            for id in self.json(list).await?.as_object().into_iter().flat_map(Map::keys) {
+                self.client.put(format!("http://{}{remove}/{id}", self.address)).send().await?.error_for_status()?;
+            }
+        }
+        self.indexes.lock().await.clear();
+        self.synced().await
+    }
+
+    async fn ask(&self, request: &Request) -> Result<Answer> {
+        let answer = Answer::read(self.send(request).await?, &self.address).await?;
+        if request.method == "PUT" {
+            self.synced().await?;
+        }
+        Ok(answer)
+    }
+
+    async fn until(&self, request: &Request, text: &str) -> Result<Answer> {
+        let look = async {
+            loop {
+                let answer = self.ask(request).await?;
+                if answer.body.to_string().contains(text) {
+                    return Ok(answer);
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(LIMIT, look).await.with_context(|| format!("{} never had {text}", request.path))?
+    }
+
+    async fn rises(&self, paths: &[&'static str]) -> Result<Outcome> {
+        let mut known = self.indexes.lock().await;
+        let mut rose = Vec::new();
+        for path in paths {
+            let index = index(&self.read(path).await?)?;
+            let before = known.insert(path, index).unwrap_or(index);
+            ensure!(index >= before, "the index of {path} fell from {before} to {index}");
+            rose.push((*path, index > before));
+        }
+        Ok(Outcome::Rose(rose))
+    }
+
+    /// Begins a blocking read at the present index, then writes.
+    async fn blocked(&self, read: &str, write: &Request, wait: &str) -> Result<Outcome> {
+        let before = index(&self.read(read).await?)?;
+        let separator = if read.contains('?') { '&' } else { '?' };
+        let blocking = format!("{read}{separator}index={before}&wait={wait}");
+        let (read, written) = tokio::join!(timeout(LIMIT, self.read(&blocking)), self.ask(write));
+        written?;
+        let response = read.with_context(|| format!("{blocking} slept through {write}"))??;
+        let woke = index(&response)? > before;
+        Ok(Outcome::Read(woke, Answer::read(response, &self.address).await?))
+    }
+
+    async fn read(&self, path: &str) -> Result<Response> {
+        Ok(self.client.get(format!("http://{}{path}", self.address)).send().await?.error_for_status()?)
+    }
+
+    async fn json(&self, path: &str) -> Result<Value> {
+        Ok(self.read(path).await?.json().await?)
+    }
+
+    async fn send(&self, request: &Request) -> Result<Response> {
+        let body = request.body.replace("{own}", &self.address).replace("{grpc}", &self.grpc);
+        let method = Method::from_bytes(request.method.as_bytes())?;
+        let url = format!("http://{}{}", self.address, request.path);
+        Ok(self.client.request(method, url).body(body).send().await?)
+    }
+
+    /// Waits until the catalog has what the agent knows.
+    async fn synced(&self) -> Result<()> {
+        if !self.syncs {
+            return Ok(());
+        }
+        let end = Instant::now() + LIMIT;
+        loop {
+            let (local, catalog) = (self.local().await?, self.catalog().await?);
+            if local == catalog {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "the agent knows {local:?}, the catalog still has {catalog:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn local(&self) -> Result<[Value; 2]> {
+        let services = members(&self.json("/v1/agent/services").await?, &["ID", "Service", "Tags", "Address", "Port"]);
+        let checks = members(&self.json("/v1/agent/checks").await?, &["CheckID", "Status", "Notes", "ServiceTags"]);
+        Ok([services, checks])
+    }
+
+    async fn catalog(&self) -> Result<[Value; 2]> {
+        let services = self.json(&format!("/v1/catalog/node/{NODE}")).await?["Services"].take();
+        let services = members(&without(services, "ID", "consul"), &["ID", "Service", "Tags", "Address", "Port"]);
+        let checks = self.json(&format!("/v1/health/node/{NODE}")).await?;
+        let checks = members(&without(checks, "CheckID", "serfHealth"), &["CheckID", "Status", "Notes", "ServiceTags"]);
+        Ok([services, checks])
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer(answer) => write!(out, "{answer}"),
+            Self::Rose(rose) => write!(out, "{rose:?}"),
+            Self::Read(woke, answer) => write!(out, "greater index: {woke}, {answer}"),
+        }
+    }
+}
+
+fn index(response: &Response) -> Result<u64> {
+    let header = response.headers().get("x-consul-index").context("an answer without an index")?;
+    match header.to_str()?.parse()? {
+        0 => bail!("an index of 0"),
+        index => Ok(index),
+    }
+}
+
+/// Returns the items of a list or an object, in the order of their ids, with these members only.
+fn members(items: &Value, names: &[&str]) -> Value {
+    let items = items.as_array().cloned().or_else(|| items.as_object().map(|items| items.values().cloned().collect()));
+    // The catalog leaves a port of 0 out.
+    let member = |item: &Value, name: &str| item.get(name).filter(|value| **value != 0).cloned();
+    let pick = |item: Value| names.iter().map(|name| member(&item, name)).collect::<Value>();
+    let mut picked: Vec<Value> = items.unwrap_or_default().into_iter().map(pick).collect();
+    picked.sort_by_key(ToString::to_string);
+    Value::Array(picked)
+}
+
+fn without(items: Value, name: &str, value: &str) -> Value {
+    let items = match items {
+        Value::Array(items) => items,
+        Value::Object(items) => items.into_iter().map(|(_, item)| item).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    };
+    items.into_iter().filter(|item| item[name] != value).collect()
+}
+
+/// Starts a gRPC server that is healthy.
+async fn health_server() -> Result<(String, AbortOnDropHandle<()>)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?.to_string();
+    let (_, service) = tonic_health::server::health_reporter();
+    let routes = tonic::service::Routes::new(service).into_axum_router();
+    let task = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap_or_default() });
+    Ok((address, AbortOnDropHandle::new(task)))
+}

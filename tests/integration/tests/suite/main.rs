@@ -1,0 +1,13 @@
+//! Tests of the system as its users use it: real programs, real tools, real registries.
+
+mod grpc_web;
+mod stack;
+
+mod bad_input;
+mod foreign;
+mod local;
+mod readme;
+mod rolling;
+mod walk;
+
+mod contract;
