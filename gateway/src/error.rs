@@ -11,12 +11,12 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 #[non_exhaustive]
 pub enum Error {
     /// The address is taken, or is not one of this machine.
-    #[error("cannot listen on {address}: {source}; free it, or choose another with --listen")]
+    #[error("cannot listen on {address}: {reason}; free it, or choose another with --listen")]
     Listen {
         /// The address asked for.
         address: SocketAddr,
         /// What the operating system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// An origin is no `scheme://host[:port]`.
     #[error("the CORS origin {0:?} is not of the form https://host or https://host:port")]
@@ -67,6 +67,16 @@ impl Failure {
     pub(crate) fn too_large(limit: usize) -> Self {
         let message = format!("the request body is larger than {limit} bytes");
         Self::new(Code::ResourceExhausted, message).with_http(StatusCode::PAYLOAD_TOO_LARGE)
+    }
+
+    /// Adds the field that the body was to go into, if nothing says yet which one is wrong.
+    pub(crate) fn of_field(self, path: &str) -> Self {
+        if path.is_empty() || !self.status.details().is_empty() {
+            return self;
+        }
+        let (code, message) = (self.status.code(), self.status.message().to_owned());
+        let details = ErrorDetails::with_bad_request_violation(path, &message);
+        Self { status: Status::with_error_details(code, message, details), ..self }
     }
 }
 

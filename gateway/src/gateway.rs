@@ -73,7 +73,7 @@ impl Gateway {
         ready: impl FnOnce(SocketAddr) + Send + 'static,
     ) -> Result<(), Error> {
         let address = self.options.listen;
-        let listen = |source| Error::Listen { address, source };
+        let listen = |reason| Error::Listen { address, reason };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let bound = listener.local_addr().map_err(listen)?;
         let reporter = HealthReporter::new();
@@ -124,3 +124,6 @@ pub async fn run(
 ) -> Result<(), Error> {
     Gateway::new(options)?.run(shutdown, ready).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal as _, net::SocketAddr, process::ExitCode};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::{Parser, ValueEnum};
 use selvedge::Telemetry;
 use selvedge_gateway::{Expose, Gateway, Options, Origins};
@@ -47,7 +47,10 @@ enum LogFormat {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return explain(&error),
+    };
     match run(args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -55,6 +58,18 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints help in full, and what is wrong with an option in one line.
+fn explain(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        print!("{error}");
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    eprintln!("selvedge-gateway: {line} (--help tells the options)");
+    ExitCode::FAILURE
 }
 
 async fn run(args: Args) -> anyhow::Result<()> {
@@ -90,7 +105,7 @@ fn start_log(format: LogFormat) -> anyhow::Result<()> {
         .with_env_var("SELVEDGE_LOG")
         .with_default_directive(tracing::Level::INFO.into())
         .from_env()
-        .context("SELVEDGE_LOG is no filter: expected something like info,selvedge=debug")?;
+        .map_err(|_| anyhow!("SELVEDGE_LOG is no filter: expected something like info,selvedge=debug"))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),

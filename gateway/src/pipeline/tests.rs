@@ -114,6 +114,19 @@ async fn a_body_cannot_break_out_of_its_field() {
         let answered = send(&stub, request("POST", "/v1/items", JSON, broken)).await;
         let wanted = if broken.is_empty() { 200 } else { 400 };
         assert_eq!(answered.status, wanted, "{broken}");
+        assert!(broken.is_empty() || answered.fields() == ["item"], "{broken}: {}", answered.json());
+    }
+}
+
+#[tokio::test]
+async fn malformed_json_names_the_field_that_it_is_in() {
+    for (broken, field) in [
+        (r#"{"displayName": nope}"#, "item.display_name"),
+        (r#"{"size": {"width": 1,"#, "item.size"),
+        (r#"{"displayName": "x"} trailing"#, "item"),
+    ] {
+        let answered = send(&shop(), request("POST", "/v1/items", JSON, broken)).await;
+        assert_eq!((answered.status, answered.fields()), (StatusCode::BAD_REQUEST, vec![field.to_owned()]), "{broken}");
     }
 }
 
@@ -122,11 +135,13 @@ async fn a_body_of_another_kind_or_size_is_refused() {
     let stub = shop();
     let form = send(&stub, request("POST", "/v1/items", &[("content-type", "text/plain")], "a=b")).await;
     assert_eq!((form.status, form.json()["code"].clone()), (StatusCode::UNSUPPORTED_MEDIA_TYPE, json!(3)));
+    assert_eq!(form.fields(), ["item"]);
     let zipped = [("content-type", "application/json"), ("content-encoding", "gzip")];
     assert_eq!(send(&stub, request("POST", "/v1/items", &zipped, "x")).await.status, 415);
     let long = json!({ "displayName": "x".repeat(20_000) });
     let large = rest(&stub, "POST", "/v1/items", &long).await;
     assert_eq!((large.status, large.json()["code"].clone()), (StatusCode::PAYLOAD_TOO_LARGE, json!(8)));
+    assert_eq!(large.fields(), ["item"]);
     let announced = [("content-type", "application/json"), ("content-length", "20000")];
     assert_eq!(send(&stub, request("POST", "/v1/items", &announced, "{}")).await.status, 413);
     let needless = rest(&stub, "GET", "/v1/items/1", &json!({ "name": "items/2" })).await;

@@ -98,9 +98,11 @@ async fn decode(
         let text = format!("{} streams, which REST does not do yet: call it by gRPC or gRPC-Web", method.path);
         return Err(Failure::new(Code::Unimplemented, text));
     }
-    let body = body::collect(sent, &parts.headers, limits.body_bytes, limits.body_timeout).await?;
+    let place = binding.body.place();
+    let read = body::collect(sent, &parts.headers, limits.body_bytes, limits.body_timeout).await;
+    let body = read.map_err(|failure| failure.of_field(place))?;
     if binding.body != BodyRule::None && !body.is_empty() {
-        check_json(&parts.headers)?;
+        check_json(&parts.headers).map_err(|failure| failure.of_field(place))?;
     }
     let from = transcode::Parts { segments, query: parts.uri.query(), body: &body };
     let frame = transcode::frame(&transcode::request(binding, from)?)?;
@@ -122,7 +124,8 @@ fn target(binding: &Binding) -> Target {
 
 /// A body must be JSON, not compressed; one without a content type is taken for it.
 fn check_json(headers: &HeaderMap) -> Result<(), Failure> {
-    let unsupported = |what: String| Err(Failure::field("", &what).with_http(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+    let unsupported =
+        |what: String| Err(Failure::new(Code::InvalidArgument, what).with_http(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|value| *value != "identity") {
         return unsupported(format!("the body is in content-encoding {encoding:?}: send it without one"));
     }

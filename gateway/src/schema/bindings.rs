@@ -31,6 +31,16 @@ pub(crate) enum BodyRule {
     Field(FieldDescriptor),
 }
 
+impl BodyRule {
+    /// Returns the name of the field that the body goes into, if it is one field.
+    pub(crate) fn place(&self) -> &str {
+        match self {
+            Self::Field(field) => field.name(),
+            Self::None | Self::Whole => "",
+        }
+    }
+}
+
 /// Returns the bindings of a method, and why others of it cannot be served.
 pub(crate) fn bindings(method: &Arc<Method>) -> (Vec<Binding>, Vec<String>) {
     let (mut good, mut bad) = (Vec::new(), Vec::new());

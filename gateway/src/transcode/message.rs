@@ -12,29 +12,31 @@ pub(crate) fn read(input: &MessageDescriptor, rule: &BodyRule, body: &[u8]) -> R
     if body.is_empty() {
         return Ok(DynamicMessage::new(input.clone()));
     }
-    // One JSON value and nothing after it: only then may it be wrapped below.
-    serde_json::from_slice::<IgnoredAny>(body).map_err(|error| malformed(rule, &error))?;
+    // A field may be of any kind, but only a message can be read by itself: so the field is read as a part of it.
     let wrapped;
     let json = match rule {
-        // A field may be of any kind, but only a message can be read by itself: so the field is read as a part of it.
         BodyRule::Field(field) => {
             wrapped = [b"{\"", field.json_name().as_bytes(), b"\":", body, b"}"].concat();
             wrapped.as_slice()
         }
         BodyRule::Whole | BodyRule::None => body,
     };
+    // Only one JSON value with nothing after it may be taken from there.
+    let whole = serde_json::from_slice::<IgnoredAny>(body);
     let mut track = Track::new();
     let mut parser = serde_json::Deserializer::from_slice(json);
     let tracked = serde_path_to_error::Deserializer::new(&mut parser, &mut track);
-    DynamicMessage::deserialize(input.clone(), tracked).map_err(|error| wrong(input, json, &track.path(), &error))
-}
-
-fn malformed(rule: &BodyRule, error: &serde_json::Error) -> Failure {
-    let place = match rule {
-        BodyRule::Field(field) => field.name().to_owned(),
-        BodyRule::Whole | BodyRule::None => String::new(),
-    };
-    Failure::field(&place, &format!("the body is not valid JSON: {error}"))
+    let read = DynamicMessage::deserialize(input.clone(), tracked);
+    match (whole, read) {
+        (Ok(_), Ok(message)) => Ok(message),
+        (Ok(_), Err(error)) => Err(wrong(input, json, &track.path(), &error)),
+        (Err(error), read) => {
+            // What is around the field may be what failed, or nothing: then it is the field that is wrong.
+            let inner = read.err().map(|_| proto_path(input, &track.path())).filter(|path| !path.is_empty());
+            let path = inner.unwrap_or_else(|| rule.place().to_owned());
+            Err(Failure::field(&path, &format!("the body is not valid JSON: {error}")))
+        }
+    }
 }
 
 /// Names the field that could not be read.

@@ -30,20 +30,21 @@ pub(crate) enum Backend {
     Streaming,
 }
 
-/// Answers a read with JSON and the headers of its index. `view` tells the index and the content of the resource.
+/// Answers a read with JSON and the headers of its index, once `index`, that of the resource, is past the one it names.
 pub(crate) async fn answer(
     store: &Store,
     read: &Read,
     backend: Backend,
-    view: impl Fn(&State) -> (u64, Value),
+    index: impl Fn(&State) -> u64,
+    view: impl Fn(&State) -> Value,
 ) -> Response {
     let limit = match backend {
         Backend::Blocking => read.wait + jitter(read.wait),
         Backend::Streaming => read.wait,
     };
-    let past = |state: &State| read.index == 0 || view(state).0 > read.index;
+    let past = |state: &State| read.index == 0 || index(state) > read.index;
     wait_until(store, limit, past).await;
-    let (index, value) = store.read(&view);
+    let (index, value) = store.read(|state| (index(state), view(state)));
     let mut response = json(&value);
     let fields = response.headers_mut();
     fields.insert(headers::INDEX, HeaderValue::from(index.max(1)));

@@ -24,13 +24,12 @@ pub(crate) async fn datacenters(State(store): State<Shared>) -> Answer {
 
 pub(crate) async fn nodes(State(store): State<Shared>, read: Read) -> Answer {
     // As in Consul, services change the index of their nodes.
-    let view = |state: &state::State| (state.indexes.services, json!([wire::node(&state.node, &state.indexes)]));
-    Ok(answer(&store, &read, Backend::Blocking, view).await)
+    let view = |state: &state::State| json!([wire::node(&state.node, &state.indexes)]);
+    Ok(answer(&store, &read, Backend::Blocking, |state| state.indexes.services, view).await)
 }
 
 pub(crate) async fn services(State(store): State<Shared>, read: Read) -> Answer {
-    let view = |state: &state::State| (state.indexes.services, names(state));
-    Ok(answer(&store, &read, Backend::Blocking, view).await)
+    Ok(answer(&store, &read, Backend::Blocking, |state| state.indexes.services, names).await)
 }
 
 pub(crate) async fn service(State(store): State<Shared>, Name(name): Name, read: Read) -> Answer {
@@ -39,9 +38,9 @@ pub(crate) async fn service(State(store): State<Shared>, Name(name): Name, read:
     }
     let view = |state: &state::State| {
         let found = state.instances(&name).filter(|entry| has_tags(&entry.value, &read.query));
-        (state.service_index(&name), found.map(|entry| wire::catalog_service(entry, &state.node)).collect())
+        found.map(|entry| wire::catalog_service(entry, &state.node)).collect()
     };
-    Ok(answer(&store, &read, Backend::Blocking, view).await)
+    Ok(answer(&store, &read, Backend::Blocking, |state| state.service_index(&name), view).await)
 }
 
 /// Whether a service has every tag that is asked for, without regard to case.

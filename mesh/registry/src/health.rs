@@ -25,10 +25,10 @@ pub(crate) async fn service(State(store): State<Shared>, Name(name): Name, read:
     };
     let view = |state: &state::State| {
         let found = state.instances(&name).filter(|entry| wanted(state, entry));
-        (state.service_index(&name), found.map(|entry| instance(state, entry)).collect())
+        found.map(|entry| instance(state, entry)).collect()
     };
     let backend = if read.index > 0 || read.cached { Backend::Streaming } else { Backend::Blocking };
-    Ok(answer(&store, &read, backend, view).await)
+    Ok(answer(&store, &read, backend, |state| state.service_index(&name), view).await)
 }
 
 /// The checks of a service.
@@ -40,9 +40,9 @@ pub(crate) async fn checks(State(store): State<Shared>, Name(name): Name, read: 
     let of_service = |check: &&CheckEntry| check.catalog.value.service_name.to_lowercase() == name;
     let view = |state: &state::State| {
         let found = state.checks.values().filter(of_service);
-        (state.indexes.checks, found.map(|check| wire::catalog_check(check, &state.node)).collect())
+        found.map(|check| wire::catalog_check(check, &state.node)).collect()
     };
-    Ok(answer(&store, &read, Backend::Blocking, view).await)
+    Ok(answer(&store, &read, Backend::Blocking, |state| state.indexes.checks, view).await)
 }
 
 /// The checks of the node and of all its services.
@@ -52,9 +52,9 @@ pub(crate) async fn node(State(store): State<Shared>, Name(name): Name, read: Re
     }
     let view = |state: &state::State| {
         let known = state.node.name.eq_ignore_ascii_case(&name);
-        (state.indexes.checks, if known { with_status(state, "any") } else { json!([]) })
+        if known { with_status(state, "any") } else { json!([]) }
     };
-    Ok(answer(&store, &read, Backend::Blocking, view).await)
+    Ok(answer(&store, &read, Backend::Blocking, |state| state.indexes.checks, view).await)
 }
 
 /// The checks of a status, or `any`.
@@ -62,8 +62,8 @@ pub(crate) async fn state(State(store): State<Shared>, Name(status): Name, read:
     if status.is_empty() {
         return Err(Refusal::bad_request("Missing check state"));
     }
-    let view = |state: &state::State| (state.indexes.checks, with_status(state, &status));
-    Ok(answer(&store, &read, Backend::Blocking, view).await)
+    let view = |state: &state::State| with_status(state, &status);
+    Ok(answer(&store, &read, Backend::Blocking, |state| state.indexes.checks, view).await)
 }
 
 fn instance(state: &state::State, entry: &Entry<Service>) -> Value {

@@ -80,7 +80,9 @@ impl FromRequestParts<Shared> for Scoped {
             }
         }
         if let Some(key) = NOT_HAD.into_iter().find(|key| query.has(key)) {
-            return Err(Refusal::internal(format!("this registry does not have ?{key}: leave it out, or use a Consul")));
+            return Err(Refusal::internal(format!(
+                "this registry does not have ?{key}: leave it out, or use a Consul"
+            )));
         }
         Ok(Self(query))
     }
@@ -124,7 +126,8 @@ fn read(query: Query, datacenter: &str) -> Result<Read, Refusal> {
         text => GoDuration::parse(text).map_err(|_| Refusal::bad_request("Invalid wait time"))?,
     };
     let (stale, consistent, cached) = (query.has("stale"), query.has("consistent"), query.has("cached"));
-    let conflict = |with| Refusal::bad_request(format!("Cannot specify ?{with} with ?consistent, conflicting semantics."));
+    let conflict =
+        |with| Refusal::bad_request(format!("Cannot specify ?{with} with ?consistent, conflicting semantics."));
     let consistency = match (stale, consistent) {
         (true, true) => return Err(conflict("stale")),
         (_, true) if cached => return Err(conflict("cached")),
@@ -182,7 +185,8 @@ mod tests {
 
     #[test]
     fn what_contradicts_itself_is_refused() {
-        let text = |pairs: &[(&str, &str)]| parse(pairs).map(|read| read.index).map_err(|refusal| refusal.text.into_owned());
+        let text =
+            |pairs: &[(&str, &str)]| parse(pairs).map(|read| read.index).map_err(|refusal| refusal.text.into_owned());
         assert_eq!(text(&[("index", "7")]), Ok(7));
         assert_eq!(text(&[("index", "-1")]), Err("Invalid index".to_owned()));
         assert!(text(&[("stale", ""), ("consistent", "")]).is_err_and(|text| text.contains("?stale")));

@@ -110,11 +110,9 @@ impl State {
     pub(crate) fn deregister(&mut self, id: &str) -> bool {
         let Some(entry) = self.services.remove(id) else { return false };
         let index = self.indexes.last + 1;
-        let had = self.checks.len();
         self.checks.retain(|_, check| check.local.service_id != id);
-        if self.checks.len() < had {
-            self.indexes.checks = index;
-        }
+        // As in Consul, whether it had checks or not.
+        self.indexes.checks = index;
         self.service_changed(index);
         self.left(&entry.value.name, index);
         true

@@ -26,7 +26,12 @@ impl Store {
     /// Returns an empty state of the node. `closing` ends the waiting at shutdown.
     pub(crate) fn new(node: Node, closing: CancellationToken) -> Self {
         let datacenter = node.datacenter.clone();
-        Self { state: Mutex::new(State::new(node, first_index())), changes: watch::Sender::new(()), datacenter, closing }
+        Self {
+            state: Mutex::new(State::new(node, first_index())),
+            changes: watch::Sender::new(()),
+            datacenter,
+            closing,
+        }
     }
 
     pub(crate) fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {

@@ -1,14 +1,11 @@
 //! The JSON of nodes, services and checks, each in the shape that its endpoint gives it.
 
-use std::{
-    collections::BTreeMap,
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Map, Value, json};
 
 use crate::{
-    record::{Check, Node, Service, ServiceAddress},
+    record::{Check, Node, Service},
     state::{CheckEntry, Entry, Indexes, State},
 };
 
@@ -93,7 +90,7 @@ fn common_service(service: &Service) -> Value {
         }
     }
     if !service.tagged_addresses.is_empty() {
-        value["TaggedAddresses"] = addresses(&service.tagged_addresses);
+        value["TaggedAddresses"] = json!(service.tagged_addresses);
     }
     if let Some(place) = &service.locality {
         value["Locality"] = json!(place);
@@ -129,7 +126,7 @@ pub(crate) fn catalog_service(entry: &Entry<Service>, node: &Node) -> Value {
         "ModifyIndex": entry.modified,
     });
     if !service.tagged_addresses.is_empty() {
-        value["ServiceTaggedAddresses"] = addresses(&service.tagged_addresses);
+        value["ServiceTaggedAddresses"] = json!(service.tagged_addresses);
     }
     value
 }
@@ -140,10 +137,6 @@ fn no_proxy() -> Value {
 
 fn connect(service: &Service) -> Value {
     if service.native { json!({ "Native": true }) } else { json!({}) }
-}
-
-fn addresses(addresses: &BTreeMap<String, ServiceAddress>) -> Value {
-    json!(addresses)
 }
 
 /// The check that the node is alive: this process answers, so it is.

@@ -94,6 +94,7 @@ mod tests {
     use super::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn retries_never_exceed_their_share_of_any_ten_seconds(
             steps in proptest::collection::vec((0u64..1_500, 0usize..60, 0usize..120), 1..40),

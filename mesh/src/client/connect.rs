@@ -50,8 +50,6 @@ pub(crate) struct Wire {
     pub(crate) sender: SendRequest<Bytes>,
     pumps: mpsc::UnboundedSender<Pump>,
     state: Arc<State>,
-    /// Told when a stream ends.
-    freed: Arc<Notify>,
 }
 
 /// What a connection's task tells.
@@ -62,6 +60,8 @@ struct State {
     streams: AtomicUsize,
     /// The peer's limit of streams.
     limit: AtomicUsize,
+    /// Told when there is room for a stream.
+    freed: Arc<Notify>,
 }
 
 /// The place of one stream on a connection, given back when dropped.
@@ -94,7 +94,7 @@ impl Wire {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.wire.state.streams.fetch_sub(1, Ordering::AcqRel);
-        self.wire.freed.notify_one();
+        self.wire.state.freed.notify_one();
     }
 }
 
@@ -154,7 +154,7 @@ async fn handshake(
         },
     });
     let limit = AtomicUsize::new(limit.await?);
-    let state = Arc::new(State { open: AtomicBool::new(true), streams: AtomicUsize::new(0), limit });
+    let state = Arc::new(State { open: AtomicBool::new(true), streams: AtomicUsize::new(0), limit, freed });
     let (pumps, fed) = mpsc::unbounded_channel();
     let keepalive = Keepalive {
         pings,
@@ -166,7 +166,7 @@ async fn handshake(
     };
     let (probe, bodies) = (Some(sender.clone()), FuturesUnordered::new());
     let driver = Driver { connection, probe, fed, bodies, keepalive, state: Arc::clone(&state), changed };
-    Ok((Arc::new(Wire { sender, pumps, state, freed }), driver))
+    Ok((Arc::new(Wire { sender, pumps, state }), driver))
 }
 
 /// The task of one connection; returns why it ended.
@@ -195,7 +195,10 @@ impl Driver {
     }
 
     fn look(&mut self, cx: &mut Context<'_>) {
-        self.state.limit.store(self.connection.max_concurrent_send_streams(), Ordering::Relaxed);
+        let limit = self.connection.max_concurrent_send_streams();
+        if self.state.limit.swap(limit, Ordering::Relaxed) < limit {
+            self.state.freed.notify_one();
+        }
         // After GOAWAY, or when stream ids run out, h2 refuses what is new while the old goes on.
         let refused = self.probe.as_mut().is_some_and(|probe| matches!(probe.poll_ready(cx), Poll::Ready(Err(_))));
         if refused {
@@ -247,20 +250,35 @@ struct Keepalive {
 impl Keepalive {
     /// Returns why the connection is given up, if it is.
     fn check(&mut self, cx: &mut Context<'_>) -> Option<String> {
-        if let Poll::Ready(Err(error)) = self.pings.poll_pong(cx) {
-            return Some(text(&error));
-        }
-        while self.timer.as_mut().poll(cx).is_ready() {
-            let heard = self.heard.swap(false, Ordering::AcqRel);
-            if self.waiting && !heard {
-                return Some(format!("no answer to a keepalive ping within {:?}", self.timeout));
+        loop {
+            match self.pings.poll_pong(cx) {
+                Poll::Ready(Ok(_)) => self.rest(),
+                Poll::Ready(Err(error)) => return Some(text(&error)),
+                Poll::Pending => {}
             }
-            // An answer that is still out is one that is not waited for twice: h2 refuses a second ping then.
-            self.waiting = !heard && self.pings.send_ping(Ping::opaque()).is_ok();
-            let wait = if self.waiting { self.timeout } else { self.interval };
-            self.timer.as_mut().reset(Instant::now() + wait);
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return None;
+            }
+            if self.heard.swap(false, Ordering::AcqRel) {
+                self.rest();
+            } else if self.waiting {
+                return Some(format!("no answer to a keepalive ping within {:?}", self.timeout));
+            } else {
+                self.ask();
+            }
         }
-        None
+    }
+
+    fn rest(&mut self) {
+        self.waiting = false;
+        self.timer.as_mut().reset(Instant::now() + self.interval);
+    }
+
+    fn ask(&mut self) {
+        // h2 refuses one while another is out; then that one is waited for.
+        let _ = self.pings.send_ping(Ping::opaque());
+        self.waiting = true;
+        self.timer.as_mut().reset(Instant::now() + self.timeout);
     }
 }
 

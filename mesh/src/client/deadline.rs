@@ -1,7 +1,7 @@
 //! One deadline over all attempts of a call and over the body of its answer.
 
 use std::{
-    future::Future as _,
+    future::{Future as _, ready},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use futures::FutureExt as _;
 use http_body::{Frame, SizeHint};
-use tokio::time::{self, Sleep};
+use tokio::time::{self, Instant, Sleep};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
@@ -54,6 +54,10 @@ impl<S: Stop> Service<Call> for Bounded<S> {
     fn call(&mut self, call: Call) -> Self::Future {
         let Some(deadline) = call.route.deadline else { return self.inner.call(call) };
         let route = call.route.clone();
+        if deadline.at <= Instant::now() {
+            // Inherited from a call whose time is up: nothing is sent.
+            return ready(Err(Failure::with_status(Outcome::TimedOut, expired(&route, deadline)))).boxed();
+        }
         bound(self.inner.call(call), route, deadline).boxed()
     }
 }

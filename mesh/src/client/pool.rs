@@ -112,12 +112,15 @@ impl Pool {
                 let text = format!("the connection to {} was lost before the call was sent", self.name());
                 return Err(Failure::new(Outcome::NeverSent, ErrorKind::Connection, text));
             }
-            if self.wires.load().len() < self.target.max_connections {
-                self.full.store(true, Ordering::Release);
-                self.wanted.notify_one();
-            }
+            self.full.store(true, Ordering::Release);
+            self.wanted.notify_one();
             freed.await;
         }
+    }
+
+    fn wants_more(&self) -> bool {
+        let room = self.wires.load().len() < self.target.max_connections;
+        !self.is_ready() || (room && self.full.load(Ordering::Acquire))
     }
 }
 
@@ -145,7 +148,7 @@ impl Keeper {
         Self { pool, changed, drivers, closing, backoff, connected: None, failing: false }
     }
 
-    /// Connects, again after every loss; `fresh` is called when a new connection follows a loss.
+    /// Connects, again after every loss; `fresh` is called when a connection is the first, or follows a loss.
     pub(crate) async fn run(mut self, leaves: CancellationToken, fresh: impl Fn() + Send) {
         let mut attempt = Some(self.connect(Duration::ZERO));
         loop {
@@ -161,8 +164,7 @@ impl Keeper {
                 }
                 () = pool.wanted.notified() => {}
             }
-            let wanted = !self.pool.is_ready() || self.pool.full.load(Ordering::Acquire);
-            if wanted && attempt.is_none() {
+            if attempt.is_none() && self.pool.wants_more() {
                 attempt = Some(self.again());
             }
         }
@@ -196,7 +198,9 @@ impl Keeper {
         match made {
             Ok((wire, driver)) => {
                 tracing::debug!(endpoint = name, "connected");
-                fresh();
+                if !self.pool.is_ready() {
+                    fresh();
+                }
                 self.drivers.spawn(driver);
                 self.connected = Some(Instant::now());
                 self.failing = false;

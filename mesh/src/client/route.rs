@@ -51,8 +51,10 @@ impl RouteTable {
         let options = parts.extensions.remove::<CallOptions>().unwrap_or_default();
         let path = parts.uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
         let (method, labels) = match self.known.get(path.path()) {
-            Some((method, labels)) => (Some(*method), labels),
-            None => (None, &self.other),
+            Some((method, labels)) => (Some(*method), Arc::clone(labels)),
+            // The call site knows the method from a descriptor of its own: that bounds the names.
+            None if options.unary.is_some() => (None, Arc::new(AttemptLabels::new(path.path(), &self.service))),
+            None => (None, Arc::clone(&self.other)),
         };
         let unary = options.unary.or(method.map(|method| method.unary));
         let idempotency = options.idempotency.or(method.map(|method| method.idempotency));
@@ -60,7 +62,7 @@ impl RouteTable {
         let route = Route {
             service: Arc::clone(&self.service),
             path,
-            labels: Arc::clone(labels),
+            labels,
             idempotent: idempotency.is_some_and(|level| level != Idempotency::Unknown),
             wait_for_ready: options.wait_for_ready,
             deadline: deadline(&parts.headers, context, fallback, now),

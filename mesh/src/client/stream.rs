@@ -36,6 +36,9 @@ use crate::{
 /// The header that counts earlier attempts (gRFC A6).
 const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
 
+/// What a caller without a `user-agent` of its own is called.
+const USER_AGENT: &str = concat!("selvedge/", env!("CARGO_PKG_VERSION"));
+
 /// Headers that belong to a connection, which HTTP/2 forbids (RFC 9113, 8.2.2), or that are ours to write.
 const DROPPED: [HeaderName; 10] = [
     header::CONNECTION,
@@ -94,6 +97,7 @@ fn head(route: &Route, remote: &Remote, mut headers: HeaderMap, previous: u32) -
         headers.remove(name);
     }
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
     if previous > 0 {
         headers.insert(PREVIOUS_ATTEMPTS, previous.into());
     }

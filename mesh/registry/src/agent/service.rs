@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-use axum::{
-    body::Bytes,
-    extract::State,
-    http::HeaderValue,
-    response::IntoResponse,
-};
+use axum::{body::Bytes, extract::State, http::HeaderValue, response::IntoResponse};
 use serde_json::{Map, json};
 use tokio::time::Instant;
 use tracing::info;
@@ -95,5 +90,7 @@ pub(crate) fn maintenance_reason(query: &Query) -> Result<Option<&str>, Refusal>
 }
 
 fn unknown(id: &str) -> Refusal {
-    Refusal::not_found(format!("Unknown service ID {id:?}. Ensure that the service ID is passed, not the service name."))
+    Refusal::not_found(format!(
+        "Unknown service ID {id:?}. Ensure that the service ID is passed, not the service name."
+    ))
 }

@@ -25,7 +25,7 @@ enum Health {
 
 pub(crate) async fn by_id(State(store): State<Shared>, Name(id): Name, Scoped(query): Scoped) -> Answer {
     if id.is_empty() {
-        return Err(Refusal::bad_request("Missing serviceID"));
+        return Err(Refusal::internal("Missing serviceID"));
     }
     let found = store.read(|state| {
         let service = &state.services.get(&id)?.value;
@@ -41,7 +41,7 @@ pub(crate) async fn by_id(State(store): State<Shared>, Name(id): Name, Scoped(qu
 
 pub(crate) async fn by_name(State(store): State<Shared>, Name(name): Name, Scoped(query): Scoped) -> Answer {
     if name.is_empty() {
-        return Err(Refusal::bad_request("Missing service Name"));
+        return Err(Refusal::internal("Missing service Name"));
     }
     let (worst, values) = store.read(|state| {
         let services = state.services.values().map(|entry| &entry.value).filter(|service| service.name == name);
@@ -74,18 +74,17 @@ fn instance(state: &state::State, service: &Service, health: Health) -> Value {
 
 fn answer(health: Health, value: &Value, query: &Query) -> Response {
     let reason = HeaderValue::from_static(health.as_str());
-    (health.code(), [(headers::REASON, reason)], body(health, value, query)).into_response()
+    (health.code(), [(headers::REASON, reason)], body(health.as_str(), value, query)).into_response()
 }
 
 fn missing(reason: &str, value: &Value, query: &Query) -> Response {
-    let reason = HeaderValue::try_from(reason).unwrap_or(HeaderValue::from_static("not found"));
-    let body = body(Health::Of(Status::Critical), value, query);
-    (StatusCode::NOT_FOUND, [(headers::REASON, reason)], body).into_response()
+    let header = HeaderValue::try_from(reason).unwrap_or(HeaderValue::from_static("not found"));
+    (StatusCode::NOT_FOUND, [(headers::REASON, header)], body(reason, value, query)).into_response()
 }
 
-fn body(health: Health, value: &Value, query: &Query) -> Response {
+fn body(reason: &str, value: &Value, query: &Query) -> Response {
     if query.get("format") == Some("text") {
-        return ([(header::CONTENT_TYPE, "text/plain")], health.as_str()).into_response();
+        return ([(header::CONTENT_TYPE, "text/plain")], reason.to_owned()).into_response();
     }
     json(value)
 }

@@ -22,7 +22,8 @@ pub(crate) async fn ask_http(
     let text = |error: &dyn std::fmt::Display| format!("{method} {url} failed: {error}");
     let uri: Uri = url.parse().map_err(|error: axum::http::uri::InvalidUri| text(&error))?;
     let host = uri.authority().ok_or_else(|| text(&"the url has no host"))?.clone();
-    let stream = TcpStream::connect((host.host(), host.port_u16().unwrap_or(80))).await.map_err(|error| text(&error))?;
+    let stream =
+        TcpStream::connect((host.host(), host.port_u16().unwrap_or(80))).await.map_err(|error| text(&error))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| text(&error))?;
 
     let path = uri.path_and_query().map_or("/", |path| path.as_str());

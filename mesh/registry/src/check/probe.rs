@@ -35,10 +35,12 @@ fn no_answer(after: Duration) -> String {
 /// Only SERVING passes (Consul's API, "gRPC check").
 async fn ask_grpc(address: &str, service: &str) -> Result<(Status, String), String> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| error.to_string())?;
-    let channel = endpoint.connect().await.map_err(|error| format!("cannot connect to {address}: {}", first_cause(&error)))?;
+    let channel =
+        endpoint.connect().await.map_err(|error| format!("cannot connect to {address}: {}", first_cause(&error)))?;
     let request = HealthCheckRequest { service: service.to_owned() };
     let answer = HealthClient::new(channel).check(request).await;
-    let answer = answer.map_err(|status| format!("{address} answered {:?}: {}", status.code(), first_cause(&status)))?;
+    let answer =
+        answer.map_err(|status| format!("{address} answered {:?}: {}", status.code(), first_cause(&status)))?;
     let target = if service.is_empty() { address.to_owned() } else { format!("{address}/{service}") };
     match answer.into_inner().status() {
         ServingStatus::Serving => Ok((Status::Passing, format!("gRPC check {target}: success"))),

@@ -15,7 +15,9 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn new(probe: &Probe) -> Self {
         let &Probe { success_before_passing, failures_before_warning, failures_before_critical, .. } = probe;
-        Self { success_before_passing, failures_before_warning, failures_before_critical, successes: 0, failures: 0 }
+        // As in Consul, the first result counts at once, whichever it is.
+        let (successes, failures) = (success_before_passing, failures_before_critical);
+        Self { success_before_passing, failures_before_warning, failures_before_critical, successes, failures }
     }
 
     /// Counts a result; returns the status to report, if there are enough in a row for one.
@@ -40,28 +42,42 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::definition::Target;
+
+    /// Counts results, written as the first letters of their statuses; `.` is a result that is not reported.
+    fn counted([success, warning, critical]: [u32; 3], results: &str) -> String {
+        let mut tally = Tally::new(&Probe {
+            target: Target::Tcp { address: String::new() },
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            success_before_passing: success,
+            failures_before_warning: warning,
+            failures_before_critical: critical,
+        });
+        let status = |letter| match letter {
+            'p' => Status::Passing,
+            'w' => Status::Warning,
+            _ => Status::Critical,
+        };
+        let letter = |status: Status| status.as_str().chars().next().unwrap_or('.');
+        results.chars().map(|result| tally.count(status(result)).map_or('.', letter)).collect()
+    }
 
     #[test]
     fn results_count_when_enough_came_in_a_row() {
-        use Status::{Critical as C, Passing as P, Warning as W};
-        let table: [([u32; 3], &[Status], &[Option<Status>]); 5] = [
-            ([0, 0, 0], &[P, C, P], &[Some(P), Some(C), Some(P)]),
-            ([0, 2, 2], &[C, C, C, P], &[None, Some(C), Some(C), Some(P)]),
-            ([0, 2, 2], &[C, P, C, C], &[None, Some(P), None, Some(C)]),
-            ([0, 1, 3], &[C, C, C], &[Some(W), Some(W), Some(C)]),
-            ([2, 0, 0], &[P, W, C, P], &[None, Some(W), Some(C), None]),
+        let table = [
+            ([0, 0, 0], "pcpw", "pcpw"),
+            ([0, 2, 2], "pccp", "p.cp"),
+            ([0, 2, 2], "pcpcc", "p.p.c"),
+            ([0, 1, 3], "pcccc", "pwwcc"),
+            ([0, 3, 3], "cpccc", "cp..c"),
+            ([2, 0, 0], "pcpwp", "pc.wp"),
         ];
-        for ([success, warning, critical], results, reported) in table {
-            let mut tally = Tally {
-                success_before_passing: success,
-                failures_before_warning: warning,
-                failures_before_critical: critical,
-                successes: 0,
-                failures: 0,
-            };
-            let counted: Vec<_> = results.iter().map(|status| tally.count(*status)).collect();
-            assert_eq!(counted, reported, "{success} {warning} {critical}");
+        for (thresholds, results, reported) in table {
+            assert_eq!(counted(thresholds, results), reported, "{thresholds:?} {results}");
         }
     }
 }

@@ -77,10 +77,20 @@ pub(crate) struct Probe {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// `host:port` and the name of the service asked for.
-    Grpc { address: String, service: String },
+    Grpc {
+        address: String,
+        service: String,
+    },
     /// `host:port`.
-    Tcp { address: String },
-    Http { url: String, method: String, headers: BTreeMap<String, Vec<String>>, body: String },
+    Tcp {
+        address: String,
+    },
+    Http {
+        url: String,
+        method: String,
+        headers: BTreeMap<String, Vec<String>>,
+        body: String,
+    },
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]

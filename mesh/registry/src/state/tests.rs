@@ -130,7 +130,8 @@ fn maintenance_keeps_its_first_reason_until_it_ends() {
 #[test]
 fn a_service_is_removed_when_its_check_stays_critical_for_a_minute_at_least() {
     let (mut state, now) = (state(), Instant::now());
-    let lease = r#"{"ID":"a1","Name":"a","Check":{"TTL":"10s","Status":"passing","DeregisterCriticalServiceAfter":"1s"}}"#;
+    let lease =
+        r#"{"ID":"a1","Name":"a","Check":{"TTL":"10s","Status":"passing","DeregisterCriticalServiceAfter":"1s"}}"#;
     register(&mut state, lease, now);
     state.keep(now + 10 * SECOND);
     assert_eq!(state.next_due(), Some(now + 70 * SECOND));

@@ -1,7 +1,6 @@
 use std::{future::pending, time::Duration};
 
 use http_body_util::{BodyExt as _, StreamBody};
-use tokio::time::Instant;
 use tonic::Code;
 
 use super::*;
@@ -53,4 +52,11 @@ async fn a_body_that_stalls_ends_at_the_deadline() {
     let status = answer.frame().await.unwrap().unwrap_err();
     assert_eq!((status.code(), begun.elapsed()), (Code::DeadlineExceeded, after));
     assert!(answer.frame().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_time_is_up_is_not_sent() {
+    let mock = Mock::new(|_, _| async { mock::ok() }.boxed());
+    let failure = bounded(mock.clone()).call(mock::call(false, within(Duration::ZERO))).await.unwrap_err();
+    assert_eq!((failure.status.code(), mock.calls()), (Code::DeadlineExceeded, 0));
 }

@@ -1,16 +1,23 @@
 //! What breaks: streams, connections, answers that are not gRPC; and what is tried again.
 
-use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::StreamExt as _;
 use http::Response;
 use tokio::sync::Notify;
 use tonic::Code;
+use tower::Service as _;
 
 use super::support::{
     GO_AWAY, HEADERS, Raw, Seen, Stub, bidi, echo, frame, framed, grpc_head, options, refuse, send, world,
 };
-use crate::client::call::Idempotency;
+use crate::{client::call::Idempotency, grpc_timeout};
 
 #[tokio::test]
 async fn a_reset_amid_the_answer_is_an_error_that_names_the_endpoint() {
@@ -160,4 +167,51 @@ async fn a_status_of_the_server_is_never_tried_again() {
         assert_eq!(status.code(), Code::Unavailable);
         assert_eq!(stub.served() + other.served() - before, 1);
     }
+}
+
+#[tokio::test]
+async fn each_attempt_tells_the_server_what_is_left_of_the_deadline() {
+    let seen: Seen<Duration> = Seen::default();
+    let refusing = || {
+        let noted = Arc::clone(&seen);
+        Stub::start(move |request, mut respond| {
+            noted.lock().unwrap().push(grpc_timeout::parse(&request.headers()["grpc-timeout"]).unwrap());
+            async move { respond.send_reset(h2::Reason::REFUSED_STREAM) }
+        })
+    };
+    let (a, b) = (refusing().await, refusing().await);
+    let limit = Duration::from_secs(7);
+    let world = world(Some(&[a.address, b.address]), |config| config.default_deadline = limit);
+    assert_eq!(world.call().await.unwrap_err().code(), Code::Unavailable);
+    let seen = seen.lock().unwrap();
+    assert!(seen.len() > 2 && seen[0] <= limit && seen.windows(2).all(|pair| pair[1] < pair[0]), "{seen:?}");
+}
+
+#[tokio::test]
+async fn headers_that_http2_forbids_stay_behind() {
+    let seen: Seen<(http::Uri, http::HeaderMap)> = Seen::default();
+    let noted = Arc::clone(&seen);
+    let stub = Stub::start(move |request, respond| {
+        noted.lock().unwrap().push((request.uri().clone(), request.headers().clone()));
+        refuse(respond, 5)
+    })
+    .await;
+    let mut channel = world(Some(&[stub.address]), |_| {}).channel;
+    let request = http::Request::post("http://elsewhere/test.Echo/Run")
+        .header("connection", "keep-alive")
+        .header("host", "elsewhere")
+        .header("te", "gzip")
+        .header("transfer-encoding", "chunked")
+        .header("x-kept", "1")
+        .body(tonic::body::Body::empty())
+        .unwrap();
+    let answer = channel.call(request).await.unwrap();
+    assert_eq!(answer.headers()["grpc-status"], "5");
+    let (uri, headers) = seen.lock().unwrap().pop().unwrap();
+    assert_eq!(uri, "http://users/test.Echo/Run");
+    assert_eq!((&headers["te"], &headers["x-kept"]), (&"trailers".parse().unwrap(), &"1".parse().unwrap()));
+    for name in ["connection", "host", "transfer-encoding"] {
+        assert!(!headers.contains_key(name), "{name}");
+    }
+    assert!(headers.contains_key("traceparent"));
 }

@@ -1,7 +1,7 @@
 //! What a wrong request is answered with: the right status, and the name of what was wrong.
 
-use serde_json::Value;
 use selvedge_harness::{Embedded, Grpcurl, LIMIT, eventually};
+use serde_json::Value;
 use tonic::Code;
 
 use crate::stack::Stack;
@@ -34,9 +34,19 @@ fn cases() -> Vec<Case> {
         case("GET", "/v1/users?page_token=nonsense", "", 400, Code::InvalidArgument, "page_token"),
         case("GET", "/v1/users?page_size=-1", "", 400, Code::InvalidArgument, "page_size"),
         case("GET", "/v1/users?page_size=many", "", 400, Code::InvalidArgument, "page_size"),
-        case("POST", "/v1/users", r#"{"display_name": "A", "email": "nobody"}"#, 400, Code::InvalidArgument, "user.email"),
+        case(
+            "POST",
+            "/v1/users",
+            r#"{"display_name": "A", "email": "nobody"}"#,
+            400,
+            Code::InvalidArgument,
+            "user.email",
+        ),
         case("PATCH", "/v1/users/ada-1815?update_mask=shoe_size", "{}", 400, Code::InvalidArgument, "update_mask"),
-        Case { content_type: "text/plain", ..case("POST", "/v1/users", "{}", 415, Code::InvalidArgument, "text/plain") },
+        Case {
+            content_type: "text/plain",
+            ..case("POST", "/v1/users", "{}", 415, Code::InvalidArgument, "text/plain")
+        },
     ]
 }
 
@@ -101,6 +111,17 @@ async fn calls_go_on_when_the_registry_is_gone() -> anyhow::Result<()> {
     let url = registry.url();
     let stack = Stack::start(&["--registry", &url, "--data-dir", crate::stack::path(&data)]).await?;
     registry.program().kill().await?;
+    // Each instance and the gateway is a mesh of its own, and each says it once.
+    let meshes = 5;
+    let all_say = async |what: &str| {
+        eventually(LIMIT, async || {
+            let count = said(&stack, what);
+            anyhow::ensure!(count == meshes, "{count} of {meshes} said: {what}");
+            Ok(())
+        })
+        .await
+    };
+    all_say(GONE).await?;
     stack.program.wait_for_line(|line| line.contains(GONE) && line.contains(&url), LIMIT).await?;
     let http = reqwest::Client::new();
     for _ in 0..20 {
@@ -108,14 +129,7 @@ async fn calls_go_on_when_the_registry_is_gone() -> anyhow::Result<()> {
         assert_eq!(answer.status(), 200);
     }
     let _back = Embedded::start_at(url.trim_start_matches("http://")).await?;
-    // Each instance and the gateway is a mesh of its own, and each says it once.
-    let meshes = 5;
-    eventually(LIMIT, async || {
-        let back = said(&stack, BACK);
-        anyhow::ensure!(back == meshes, "{back} of {meshes} said that it is back");
-        Ok(())
-    })
-    .await?;
+    all_say(BACK).await?;
     assert_eq!((said(&stack, GONE), said(&stack, BACK)), (meshes, meshes), "{}", stack.output());
     Ok(())
 }

@@ -33,9 +33,19 @@ async fn run(scenario: &Scenario, embedded: &Side, real: &Side, differences: &mu
         let ours = embedded.run(step).await.with_context(at)?;
         let theirs = real.run(step).await.with_context(at)?;
         if ours != theirs {
-            differences.push(format!("{}\nembedded: {ours}\nconsul:   {theirs}", at()));
+            differences.push(format!("{}\n{}", at(), difference(&ours.to_string(), &theirs.to_string())));
         }
     }
     embedded.clear().await?;
     real.clear().await
+}
+
+/// Returns the lines that only one side has: `-` the embedded registry's, `+` those of Consul.
+fn difference(ours: &str, theirs: &str) -> String {
+    let only = |sign: &str, of: &str, other: &str| {
+        let alone = of.lines().filter(|line| !other.lines().any(|known| known == *line));
+        alone.map(|line| format!("  {sign} {line}\n")).collect::<String>()
+    };
+    let lines = only("-", ours, theirs) + &only("+", theirs, ours);
+    if lines.is_empty() { format!("the same lines in another order:\n{ours}") } else { lines }
 }

@@ -60,7 +60,8 @@ async fn greeter(python: &Python, generated: &TempDir) -> anyhow::Result<(Progra
     let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../../proto");
     let (own, google, py, grpc) =
         (format!("-I{here}"), format!("-I{protos}"), format!("--python_out={out}"), format!("--grpc_python_out={out}"));
-    python.run(&["-m", "grpc_tools.protoc", &own, &google, &py, &grpc, &format!("{here}/greeter.proto")]).await?;
+    let files = [&format!("{here}/greeter.proto"), "google/api/annotations.proto", "google/api/http.proto"];
+    python.run(&[&["-m", "grpc_tools.protoc", &own, &google, &py, &grpc], &files[..]].concat()).await?;
     let program = python.spawn(&[&format!("{here}/greeter.py"), out])?;
     let line = program.wait_for_line(|line| line.starts_with("listening on "), LIMIT).await?;
     let port = line.rsplit(' ').next().context("a port")?.parse()?;
@@ -113,8 +114,7 @@ async fn it_is_gone(stack: &Stack, http: &reqwest::Client, grpcurl: &Grpcurl) ->
     .await?;
     let request = GreetRequest { name: "greetings/ada".into(), language: String::new() };
     let path = format!("/{SERVICE}/Greet");
-    let refused =
-        grpc_web::unary::<GreetResponse>(http, &stack.gateway, &path, &request, Encoding::Binary).await?;
+    let refused = grpc_web::unary::<GreetResponse>(http, &stack.gateway, &path, &request, Encoding::Binary).await?;
     assert_eq!(refused.status, 12, "{}", refused.text);
     let listed = grpcurl.run(&["-plaintext", stack.gateway_address(), "list"]).await?.stdout;
     assert!(!listed.contains(SERVICE), "{listed}");

@@ -70,7 +70,11 @@ fn read<M: Message + Default>(mut bytes: &[u8]) -> anyhow::Result<Answer<M>> {
         }
         let lines = std::str::from_utf8(payload)?;
         let value = |name: &str| {
-            lines.split("\r\n").filter_map(|line| line.split_once(':')).find(|(key, _)| *key == name).map(|(_, v)| v.trim())
+            lines
+                .split("\r\n")
+                .filter_map(|line| line.split_once(':'))
+                .find(|(key, _)| *key == name)
+                .map(|(_, v)| v.trim())
         };
         anyhow::ensure!(bytes.is_empty(), "something follows the trailers frame");
         let status = value("grpc-status").context("no grpc-status in the trailers frame")?.parse()?;

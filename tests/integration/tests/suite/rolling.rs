@@ -31,6 +31,7 @@ async fn no_call_fails_while_instances_come_and_go() -> anyhow::Result<()> {
     load.reaches(500).await?;
 
     killed.program.kill().await?;
+    load.is_peaceful();
     load.goes_on(500).await?;
 
     stopped.program.terminate()?;
@@ -122,7 +123,9 @@ impl Gateway {
 /// Returns the address in the log line that tells of it.
 async fn address_after(program: &Program, what: &str) -> anyhow::Result<String> {
     let find = |line: &str| {
-        line.contains(what).then(|| line.split(|c: char| c.is_whitespace() || c == '=' || c == '"').find(|w| is_address(w)).map(str::to_owned))?
+        line.contains(what).then(|| {
+            line.split(|c: char| c.is_whitespace() || c == '=' || c == '"').find(|w| is_address(w)).map(str::to_owned)
+        })?
     };
     let line = program.wait_for_line(|line| find(line).is_some(), LIMIT).await?;
     Ok(find(&line).expect("the line was found by it"))

@@ -52,8 +52,10 @@ async fn grpcurl_reads_it_everywhere(stack: &Stack) -> anyhow::Result<()> {
     for service in ["selvedge.users.v1.UserService", "selvedge.catalog.v1.CatalogService", "grpc.health.v1.Health"] {
         assert!(listed.lines().any(|line| line == service), "{service} is missing in {listed}");
     }
-    let described =
-        grpcurl.run(&["-plaintext", stack.gateway_address(), "describe", "selvedge.users.v1.UserService.GetUser"]).await?.stdout;
+    let described = grpcurl
+        .run(&["-plaintext", stack.gateway_address(), "describe", "selvedge.users.v1.UserService.GetUser"])
+        .await?
+        .stdout;
     assert!(described.contains("google.api.http"), "options were lost: {described}");
 
     let get = |address: String| {
@@ -122,7 +124,8 @@ async fn everything_was_measured(stack: &Stack, http: &reqwest::Client) -> anyho
         ("grpc_server_call_duration_seconds_count", "selvedge.users.v1.UserService/GetUser"),
     ] {
         let measured = metrics.lines().any(|line| line.starts_with(name) && line.contains(label));
-        assert!(measured, "{name} of {label} is missing in\n{metrics}");
+        let named: Vec<_> = metrics.lines().filter(|line| line.starts_with(name)).collect();
+        assert!(measured, "{name} of {label} is missing in {named:#?}");
     }
     Ok(())
 }

@@ -20,7 +20,8 @@ fn what_is_left_out_has_consuls_defaults() {
 
 #[test]
 fn keys_match_without_regard_to_case_and_some_in_snake_case() {
-    let found = read(r#"{"nAME":"v","enable_tag_override":true,"tagged_addresses":{"lan":{"address":"1.2.3.4","PORT":5}}}"#);
+    let found =
+        read(r#"{"nAME":"v","enable_tag_override":true,"tagged_addresses":{"lan":{"address":"1.2.3.4","PORT":5}}}"#);
     assert!(found.service.enable_tag_override);
     assert_eq!(found.service.tagged_addresses["lan"], ServiceAddress { address: "1.2.3.4".to_owned(), port: 5 });
     assert!(refused(r#"{"Name":"v","Check":{"check_id":"x"}}"#).ends_with(r#"json: unknown field "check_id""#));
@@ -68,7 +69,10 @@ fn what_is_wrong_is_named() {
         (r#"{"Name":"v","Port":"80"}"#, "Request decode failed: json: field Port: "),
         (r#"{"Name":"v","Address":"0.0.0.0"}"#, "Invalid service address"),
         (r#"{"Name":"v","Weights":{}}"#, "Invalid Weights: Passing must be greater than 0"),
-        (r#"{"Name":"v","Meta":{"consul-x":"1"}}"#, "Invalid Service Meta: Couldn't load metadata pair ('consul-x', '1')"),
+        (
+            r#"{"Name":"v","Meta":{"consul-x":"1"}}"#,
+            "Invalid Service Meta: Couldn't load metadata pair ('consul-x', '1')",
+        ),
         (&long, "Invalid Service Meta: Couldn't load metadata pair"),
         (r#"{"Name":"v","Locality":{"Zone":"z"}}"#, "Validation failed: 1 error occurred:\n\t* zone"),
         (r#"{"Name":"v","Check":{"TTL":"5"}}"#, "Request decode failed: json: field TTL: time: missing unit"),

@@ -1,6 +1,8 @@
 //! The scenarios: what the mesh uses of the API, and the edges of it.
 
-use crate::contract::step::{Compare, Step, get, put, register, send, sleeps, undecoded, until, wakes};
+mod edges;
+
+use crate::contract::step::{Compare, Step, get, put, register, sleeps, until, wakes};
 
 /// Steps that begin with an empty registry.
 #[derive(Debug)]
@@ -14,8 +16,8 @@ pub(crate) fn all() -> Vec<Scenario> {
         scenario("an empty registry", empty()),
         scenario("an instance comes and goes", lifecycle()),
         scenario("defaults of a registration", defaults()),
-        scenario("refused registrations", refused()),
-        scenario("bodies that are no registration", not_decoded()),
+        scenario("refused registrations", edges::refused()),
+        scenario("bodies that are no registration", edges::not_decoded()),
         scenario("leases", leases()),
         scenario("a lease that ends", expiry()),
         scenario("probes", probes()),
@@ -23,10 +25,10 @@ pub(crate) fn all() -> Vec<Scenario> {
         scenario("registering again", again()),
         scenario("checks by themselves", checks_alone()),
         scenario("health of the agent's own services", own_health()),
-        scenario("parameters of reads", parameters()),
+        scenario("parameters of reads", edges::parameters()),
         scenario("indexes", indexes()),
         scenario("blocking reads", blocking()),
-        scenario("paths and methods", paths()),
+        scenario("paths and methods", edges::paths()),
     ]
 }
 
@@ -34,14 +36,21 @@ fn scenario(name: &'static str, steps: Vec<Step>) -> Scenario {
     Scenario { name, steps }
 }
 
-const A1: &str = r#"{"ID":"a1","Name":"a","Tags":["grpc","v1"],"Address":"10.0.0.7","Port":50051,"Meta":{"version":"v1"},
+pub(crate) const A1: &str = r#"{"ID":"a1","Name":"a","Tags":["grpc","v1"],"Address":"10.0.0.7","Port":50051,"Meta":{"version":"v1"},
     "Checks":[{"CheckID":"a1:ttl","Name":"lease","TTL":"60s","Status":"passing","DeregisterCriticalServiceAfter":"1m"},
     {"CheckID":"a1:two","TTL":"60s","Notes":"second","Timeout":"2s"}]}"#;
-const A2: &str = r#"{"ID":"a2","Name":"a","Tags":["grpc","V2"],"Port":50052}"#;
+pub(crate) const A2: &str = r#"{"ID":"a2","Name":"a","Tags":["grpc","V2"],"Port":50052}"#;
 const B: &str = r#"{"Name":"b"}"#;
 
 fn empty() -> Vec<Step> {
-    let own = &["/Config/Datacenter", "/Config/NodeName", "/Config/Server", "/Config/BindAddr", "/Member/Name", "/Member/Addr"];
+    let own = &[
+        "/Config/Datacenter",
+        "/Config/NodeName",
+        "/Config/Server",
+        "/Config/BindAddr",
+        "/Member/Name",
+        "/Member/Addr",
+    ];
     let member = &["/0/Name", "/0/Addr", "/0/Status", "/0/Tags/role", "/0/Tags/dc", "/0/ProtocolCur"];
     vec![
         get("/v1/status/leader"),
@@ -97,9 +106,11 @@ fn defaults() -> Vec<Step> {
     vec![
         register(r#"{"NAME":"v","pOrt":80,"enable_tag_override":true,"Tags":null,"Checks":null,"Token":"x"} trailing"#),
         get("/v1/agent/service/v"),
-        register(r#"{"Name":"v","ID":"v6","Address":"fd00::1","Port":7,"Locality":{"Region":"r","Zone":"z"},
+        register(
+            r#"{"Name":"v","ID":"v6","Address":"fd00::1","Port":7,"Locality":{"Region":"r","Zone":"z"},
             "Connect":{"Native":true},"Weights":{"Passing":10,"Warning":0},
-            "TaggedAddresses":{"lan":{"Address":"1.1.1.1","Port":5}}}"#),
+            "TaggedAddresses":{"lan":{"Address":"1.1.1.1","Port":5}}}"#,
+        ),
         register(r#"{"Name":"v","ID":"vh","Address":"host.example","Port":-1,"Kind":"other","SocketPath":"/s"}"#),
         register(r#"{"Name":"v w","ID":"with space"}"#),
         get("/v1/agent/services"),
@@ -107,69 +118,13 @@ fn defaults() -> Vec<Step> {
         get("/v1/health/service/v"),
         get("/v1/health/service/v%20w"),
         register(r#"{"Name":"c","Check":{"TTL":"1m30s"}}"#),
-        register(r#"{"Name":"d","Checks":[{"TTL":15000000000},{"TTL":"1h1m1.5s"}],"Check":{"TTL":"7s","Name":"first"}}"#),
+        register(
+            r#"{"Name":"d","Checks":[{"TTL":15000000000},{"TTL":"1h1m1.5s"}],"Check":{"TTL":"7s","Name":"first"}}"#,
+        ),
         register(r#"{"Name":"e","Check":{}}"#),
         register(r#"{"Name":"f","Check":{"TTL":"5s","deregister_critical_service_after":"1m"}}"#),
         get("/v1/agent/checks"),
     ]
-}
-
-fn refused() -> Vec<Step> {
-    let bodies = [
-        "null",
-        "{}",
-        r#"{"Name":""}"#,
-        r#"{"ID":"onlyid"}"#,
-        r#"{"Name":"v","Address":"0.0.0.0"}"#,
-        r#"{"Name":"v","Address":"::"}"#,
-        r#"{"Name":"v","Address":"[::]"}"#,
-        r#"{"Name":"v","Meta":{"consul-x":"1"}}"#,
-        r#"{"Name":"v","Meta":{"a b":"1"}}"#,
-        r#"{"Name":"v","Meta":{"":"1"}}"#,
-        r#"{"Name":"v","Weights":{"Passing":0,"Warning":1}}"#,
-        r#"{"Name":"v","Weights":{"Passing":70000,"Warning":1}}"#,
-        r#"{"Name":"v","Weights":{"Passing":1,"Warning":-1}}"#,
-        r#"{"Name":"v","Weights":{}}"#,
-        r#"{"Name":"v","Locality":{"Zone":"z"}}"#,
-        r#"{"Name":"v","Connect":{"Native":true}}"#,
-        r#"{"Name":"v","Check":{"Name":"x"}}"#,
-        r#"{"Name":"v","Check":{"TTL":"5s","Interval":"5s"}}"#,
-        r#"{"Name":"v","Check":{"TTL":"-5s"}}"#,
-        r#"{"Name":"v","Check":{"GRPC":"x:1"}}"#,
-        r#"{"Name":"v","Check":{"HTTP":"http://x:1"}}"#,
-        r#"{"Name":"v","Check":{"Interval":"5s"}}"#,
-        r#"{"Name":"v","Check":{"TTL":"5s","Status":"good"}}"#,
-        r#"{"Name":"v","Check":{"TTL":"5s","FailuresBeforeWarning":3,"FailuresBeforeCritical":2}}"#,
-        r#"{"Name":"v","Bogus":1}"#,
-        r#"{"Name":"v","Namespace":"default"}"#,
-        r#"{"Name":"v","Checks":[{"Bogus":1}]}"#,
-        r#"{"Name":"v","Check":{"check_id":"x"}}"#,
-        "",
-        "{",
-    ];
-    bodies.into_iter().map(register).chain([get("/v1/agent/services")]).collect()
-}
-
-fn not_decoded() -> Vec<Step> {
-    let bodies = [
-        "[]",
-        "abc",
-        r#""x""#,
-        r#"{"Name":"v",}"#,
-        r#"{"Name":5}"#,
-        r#"{"Name":"v","Port":"80"}"#,
-        r#"{"Name":"v","Port":1.5}"#,
-        r#"{"Name":"v","Tags":"x"}"#,
-        r#"{"Name":"v","Meta":{"a":1}}"#,
-        r#"{"Name":"v","Weights":5}"#,
-        r#"{"Name":"v","Checks":{}}"#,
-        r#"{"Name":"v","Checks":["a"]}"#,
-        r#"{"Name":"v","Check":[1]}"#,
-        r#"{"Name":"v","Check":{"TTL":"5"}}"#,
-        r#"{"Name":"v","Check":{"TTL":"abc"}}"#,
-        r#"{"Name":"v","Check":{"TTL":""}}"#,
-    ];
-    bodies.into_iter().map(undecoded).chain([get("/v1/agent/services")]).collect()
 }
 
 fn leases() -> Vec<Step> {
@@ -208,10 +163,12 @@ fn expiry() -> Vec<Step> {
 
 fn probes() -> Vec<Step> {
     vec![
-        register(r#"{"Name":"p","Checks":[
+        register(
+            r#"{"Name":"p","Checks":[
             {"CheckID":"tcp","TCP":"{own}","Interval":"1s"},
             {"CheckID":"http","HTTP":"http://{own}/v1/status/leader","Interval":"1500ms","Timeout":"61s"},
-            {"CheckID":"grpc","GRPC":"{grpc}","Interval":"1s","Timeout":"5s"}]}"#),
+            {"CheckID":"grpc","GRPC":"{grpc}","Interval":"1s","Timeout":"5s"}]}"#,
+        ),
         // An instance passes when each of its checks does.
         until("/v1/health/service/p?passing", "serfHealth"),
         put("/v1/agent/check/pass/tcp", ""),
@@ -248,7 +205,8 @@ fn maintenance() -> Vec<Step> {
 }
 
 fn again() -> Vec<Step> {
-    let other = r#"{"ID":"a1","Name":"a","Tags":["new"],"Checks":[{"CheckID":"a1:ttl","TTL":"30s","Status":"critical"}]}"#;
+    let other =
+        r#"{"ID":"a1","Name":"a","Tags":["new"],"Checks":[{"CheckID":"a1:ttl","TTL":"30s","Status":"critical"}]}"#;
     vec![
         register(A1),
         put("/v1/agent/check/warn/a1:ttl?note=hm", ""),
@@ -301,45 +259,10 @@ fn own_health() -> Vec<Step> {
         put("/v1/agent/check/warn/a1:two", ""),
         get("/v1/agent/health/service/id/a1"),
         get("/v1/agent/health/service/name/none?format=text"),
+        get("/v1/agent/health/service/id/none?format=text"),
+        get("/v1/agent/health/service/id/"),
+        get("/v1/agent/health/service/name/"),
     ]
-}
-
-fn parameters() -> Vec<Step> {
-    let paths = [
-        "/v1/health/service/A?tag=GRPC&tag=v1&passing",
-        "/v1/health/service/a?tag=grpc&tag=none",
-        "/v1/catalog/service/a?tag=v2",
-        "/v1/health/service/a?passing=false",
-        "/v1/health/service/a?passing=maybe",
-        "/v1/health/service/a?stale",
-        "/v1/health/service/a?leader",
-        "/v1/health/service/a?consistent",
-        "/v1/health/service/a?stale&consistent",
-        "/v1/health/service/a?cached&consistent",
-        "/v1/health/service/a?cached",
-        "/v1/health/service/a?near=_agent",
-        "/v1/health/service/a?dc=dc1",
-        "/v1/health/service/a?dc=dc9",
-        "/v1/catalog/services?dc=dc9",
-        "/v1/status/leader?dc=dc9",
-        "/v1/health/service/a?ns=default",
-        "/v1/catalog/services?partition=default",
-        "/v1/agent/services?ns=default",
-        "/v1/agent/self?ns=default",
-        "/v1/health/service/a?index=x",
-        "/v1/health/service/a?index=-1",
-        "/v1/health/service/a?index=1&wait=5",
-        "/v1/health/service/a?index=1&wait=5s",
-        "/v1/catalog/services?index=1&wait=5s",
-        "/v1/catalog/services?index=&wait=",
-        "/v1/catalog/services?index=0&wait=1s",
-        "/v1/agent/services?index=x",
-    ];
-    let reads = paths.into_iter().map(|path| {
-        // Two answers about themselves, of which the names are compared elsewhere.
-        if path.contains("/self") { get(path).compare(Compare::Nothing) } else { get(path) }
-    });
-    [register(A1), register(A2)].into_iter().chain(reads).collect()
 }
 
 fn indexes() -> Vec<Step> {
@@ -393,28 +316,5 @@ fn blocking() -> Vec<Step> {
         sleeps("/v1/health/service/b?stale", "/v1/agent/service/register", r#"{"Name":"b","Port":2}"#),
         sleeps("/v1/catalog/services", "/v1/agent/check/warn/a1:ttl", ""),
         sleeps("/v1/health/service/a", "/v1/agent/check/warn/a1:ttl", ""),
-    ]
-}
-
-fn paths() -> Vec<Step> {
-    vec![
-        get("/v1/bogus"),
-        get("/v1/health"),
-        get("/v1/health/"),
-        get("/v1/health/service/"),
-        get("/v1/health/checks/"),
-        get("/v1/catalog/service/"),
-        get("/v1/agent/service/"),
-        get("/v1/agent/service/a/b"),
-        get("/v1/health/service/a/b"),
-        send("POST", "/v1/health/service/a"),
-        send("POST", "/v1/agent/service/register"),
-        send("GET", "/v1/agent/service/register"),
-        send("GET", "/v1/agent/service/deregister/x"),
-        send("PUT", "/v1/agent/service/x"),
-        send("DELETE", "/v1/agent/check/pass/x"),
-        send("HEAD", "/v1/agent/self"),
-        send("OPTIONS", "/v1/catalog/services"),
-        send("OPTIONS", "/v1/agent/service/register"),
     ]
 }

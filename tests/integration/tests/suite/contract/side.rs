@@ -47,7 +47,11 @@ pub(crate) enum Outcome {
 impl Side {
     /// Returns a Consul that runs, whose node is named `n1`.
     pub(crate) async fn real(url: &str) -> Result<Self> {
-        Self::new(url.trim_start_matches("http://"), true, Vec::new()).await
+        let side = Self::new(url.trim_start_matches("http://"), true, Vec::new()).await?;
+        // The addresses of the node are in the catalog after its first synchronisation.
+        let node = Request { method: "GET", path: "/v1/catalog/nodes", body: "" };
+        side.until(&node, "lan_ipv4").await?;
+        Ok(side)
     }
 
     /// Starts the embedded registry.

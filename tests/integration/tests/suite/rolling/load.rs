@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -49,6 +49,8 @@ pub(super) struct Tally {
 
 struct Shared {
     stop: CancellationToken,
+    /// From here on no process is killed: a creation that fails now is a failure.
+    peaceful: AtomicBool,
     channel: Channel,
     gateway: String,
     http: reqwest::Client,
@@ -64,6 +66,7 @@ impl Load {
         let mesh = Mesh::builder(config).upstream_descriptors(v1::FILE_DESCRIPTOR_SET).build()?;
         let shared = Arc::new(Shared {
             stop: stop.clone(),
+            peaceful: AtomicBool::new(false),
             channel: mesh.channel("users"),
             gateway: gateway.into(),
             http: reqwest::Client::new(),
@@ -89,6 +92,12 @@ impl Load {
         .await
     }
 
+    /// Says that nobody will be killed any more. Until then a creation that was under way may be lost with the
+    /// process that it was sent to: nobody may send it twice.
+    pub(super) fn is_peaceful(&self) {
+        self.shared.peaceful.store(true, Ordering::Release);
+    }
+
     /// Waits until so many more calls were made.
     pub(super) async fn goes_on(&self, calls: u64) -> anyhow::Result<()> {
         self.reaches(self.shared.made() + calls).await
@@ -105,8 +114,7 @@ impl Load {
         }
         let shared = &self.shared;
         let rate = shared.made() / self.began.elapsed().as_secs().max(1);
-        let (idempotent, created) =
-            (shared.idempotent.load(Ordering::Relaxed), shared.created.load(Ordering::Relaxed));
+        let (idempotent, created) = (shared.idempotent.load(Ordering::Relaxed), shared.created.load(Ordering::Relaxed));
         let failures = shared.failures.lock().expect("no worker panicked").clone();
         Ok(Tally { idempotent, created, failures, rate })
     }
@@ -120,6 +128,7 @@ impl Shared {
     async fn work(self: Arc<Self>, worker: u64) {
         let mut round = 0;
         while !self.stop.is_cancelled() {
+            let excused = worker >= MESH + REST + GRPC_WEB && !self.peaceful.load(Ordering::Acquire);
             let (counter, done) = if worker < MESH {
                 (&self.idempotent, self.get_by_mesh().await)
             } else if worker < MESH + REST {
@@ -131,6 +140,7 @@ impl Shared {
             };
             match done {
                 Ok(()) => drop(counter.fetch_add(1, Ordering::Relaxed)),
+                Err(_) if excused => {}
                 Err(error) => self.failures.lock().expect("no worker panicked").push(format!("{worker}: {error:#}")),
             }
             round += 1;

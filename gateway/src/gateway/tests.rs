@@ -1,0 +1,173 @@
+//! A whole gateway between a stub for Consul and an upstream on a real port.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::{HeaderName, HeaderValue},
+    routing::get,
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::watch,
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::*;
+use crate::testing::{Stub, answer, framed, pipeline};
+
+/// Long enough for a slow machine; no test waits for it to pass.
+const SOON: Duration = Duration::from_secs(30);
+
+/// What is registered: names, tags and ports. Its version is Consul's index.
+type Catalog = (u64, BTreeMap<String, (Vec<String>, u16)>);
+
+/// A stub for Consul's catalog and health, with blocking queries.
+#[derive(Clone)]
+struct Consul {
+    catalog: Arc<watch::Sender<Catalog>>,
+}
+
+type Answer = ([(HeaderName, HeaderValue); 1], Json<Value>);
+
+impl Consul {
+    async fn start() -> (Self, String) {
+        let consul = Self { catalog: Arc::new(watch::Sender::new((1, BTreeMap::new()))) };
+        let router = Router::new()
+            .route("/v1/catalog/services", get(services))
+            .route("/v1/health/service/{name}", get(instances))
+            .with_state(consul.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (consul, url)
+    }
+
+    fn register(&self, name: &str, tags: &[&str], port: u16) {
+        let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        self.catalog.send_modify(|(index, services)| {
+            *index += 1;
+            services.insert(name.to_owned(), (tags, port));
+        });
+    }
+
+    fn deregister(&self, name: &str) {
+        self.catalog.send_modify(|(index, services)| {
+            *index += 1;
+            services.remove(name);
+        });
+    }
+
+    /// Waits until there is something newer than the query knows.
+    async fn newer(&self, query: &BTreeMap<String, String>) -> Catalog {
+        let known: u64 = query.get("index").and_then(|index| index.parse().ok()).unwrap_or_default();
+        self.catalog.subscribe().wait_for(|(index, _)| *index > known).await.unwrap().clone()
+    }
+}
+
+async fn services(State(consul): State<Consul>, Query(query): Query<BTreeMap<String, String>>) -> Answer {
+    let (index, services) = consul.newer(&query).await;
+    let tags: BTreeMap<_, _> = services.into_iter().map(|(name, (tags, _))| (name, tags)).collect();
+    indexed(index, json!(tags))
+}
+
+async fn instances(
+    State(consul): State<Consul>,
+    Path(name): Path<String>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Answer {
+    let (index, services) = consul.newer(&query).await;
+    let instances = services.get(&name).into_iter().map(|(tags, port)| {
+        let service = json!({ "ID": name, "Service": name, "Address": "127.0.0.1", "Port": port, "Tags": tags });
+        json!({ "Node": { "Node": "n", "Address": "127.0.0.1" }, "Service": service, "Checks": [] })
+    });
+    indexed(index, json!(instances.collect::<Vec<_>>()))
+}
+
+fn indexed(index: u64, body: Value) -> Answer {
+    ([(HeaderName::from_static("x-consul-index"), HeaderValue::from(index))], Json(body))
+}
+
+/// Serves the shop, with reflection, as an instance of a service would.
+async fn upstream() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let stub = Stub::new(|_| answer(vec![framed("Item", &json!({ "name": "items/1" }))]));
+    tokio::spawn(listener::serve(listener, Arc::new(pipeline(&stub)), CancellationToken::new()));
+    port
+}
+
+struct Running {
+    address: SocketAddr,
+    leave: CancellationToken,
+    ended: JoinHandle<Result<(), Error>>,
+}
+
+async fn gateway(registry: &str) -> Running {
+    let mut mesh = selvedge::Config::new("gateway");
+    mesh.registry.address = registry.to_owned();
+    let options = Options { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Options::new(mesh) };
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let leave = CancellationToken::new();
+    let left = leave.clone().cancelled_owned();
+    let ended = tokio::spawn(run(options, left, |address| sender.send(address).unwrap()));
+    Running { address: timeout(SOON, receiver).await.unwrap().unwrap(), leave, ended }
+}
+
+async fn fetch(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    timeout(SOON, stream.read_to_string(&mut text)).await.unwrap().unwrap();
+    text
+}
+
+/// Asks until the answer begins like this.
+async fn until(address: SocketAddr, path: &str, wanted: &str) -> String {
+    let asking = async {
+        loop {
+            let text = fetch(address, path).await;
+            if text.starts_with(wanted) {
+                return text;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, asking).await.unwrap_or_else(|_| panic!("{path} never answered {wanted}"))
+}
+
+#[tokio::test]
+async fn a_service_is_served_while_it_is_registered_and_tagged() {
+    let (consul, url) = Consul::start().await;
+    let running = gateway(&url).await;
+    until(running.address, "/readyz", "HTTP/1.1 200").await;
+    consul.register("shop", &["grpc"], upstream().await);
+    consul.register("nobody", &["grpc", "gateway"], 1);
+    until(running.address, "/readyz", "HTTP/1.1 200").await;
+    assert!(fetch(running.address, "/v1/items/1").await.starts_with("HTTP/1.1 404"), "without the tag gateway");
+
+    consul.register("shop", &["grpc", "gateway", "schema-0123456789ab"], upstream().await);
+    let text = until(running.address, "/v1/items/1", "HTTP/1.1 200").await;
+    assert!(text.contains("\"items/1\""), "{text}");
+
+    consul.deregister("shop");
+    until(running.address, "/v1/items/1", "HTTP/1.1 404").await;
+
+    running.leave.cancel();
+    timeout(SOON, running.ended).await.expect("the drain ended").unwrap().unwrap();
+    assert!(TcpStream::connect(running.address).await.is_err());
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listen = taken.local_addr().unwrap();
+    let options = Options { listen, ..Options::new(selvedge::Config::new("gateway")) };
+    let error = run(options, std::future::pending(), |_| {}).await.unwrap_err().to_string();
+    assert!(error.contains(&listen.to_string()) && error.contains("--listen"), "{error}");
+}
