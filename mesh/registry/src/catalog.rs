@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     answer::{Answer, Refusal, json},
     blocking::{Backend, answer},
-    query::{Name, Query, Read},
-    record::Service,
+    query::{Name, Read},
     state,
     store::Shared,
     wire,
@@ -37,15 +36,10 @@ pub(crate) async fn service(State(store): State<Shared>, Name(name): Name, read:
         return Err(Refusal::bad_request("Missing service name"));
     }
     let view = |state: &state::State| {
-        let found = state.instances(&name).filter(|entry| has_tags(&entry.value, &read.query));
+        let found = state.instances(&name).filter(|entry| entry.value.has_tags(read.query.all("tag")));
         found.map(|entry| wire::catalog_service(entry, &state.node)).collect()
     };
     Ok(answer(&store, &read, Backend::Blocking, |state| state.service_index(&name), view).await)
-}
-
-/// Whether a service has every tag that is asked for, without regard to case.
-pub(crate) fn has_tags(service: &Service, query: &Query) -> bool {
-    query.all("tag").all(|wanted| service.tags.iter().any(|tag| tag.to_lowercase() == wanted.to_lowercase()))
 }
 
 /// The names of services, each with the tags of all its instances.

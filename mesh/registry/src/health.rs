@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use crate::{
     answer::{Answer, Refusal},
     blocking::{Backend, answer},
-    catalog::has_tags,
     query::{Name, Read},
     record::{Service, Status},
     state::{self, CheckEntry, Entry},
@@ -21,7 +20,7 @@ pub(crate) async fn service(State(store): State<Shared>, Name(name): Name, read:
     }
     let passing = read.query.flag("passing").map_err(|()| Refusal::bad_request("Invalid value for ?passing"))?;
     let wanted = |state: &state::State, entry: &Entry<Service>| {
-        has_tags(&entry.value, &read.query) && (!passing || passes(state, &entry.value))
+        entry.value.has_tags(read.query.all("tag")) && (!passing || passes(state, &entry.value))
     };
     let view = |state: &state::State| {
         let found = state.instances(&name).filter(|entry| wanted(state, entry));

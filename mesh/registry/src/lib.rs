@@ -10,9 +10,9 @@
 //! # }
 //! ```
 //!
-//! A request walks `routes → agent | catalog | health → store`. A write changes the [`state`], which counts an
-//! index per resource; a blocking read waits in [`blocking`] until the index of its resource passes the one it
-//! names. Beside the requests run two parts: [`keeper`] (leases that end, services that are reaped) and [`check`]
+//! A request walks `routes → agent | catalog | health → store`. A write changes the `state`, which counts an
+//! index per resource; a blocking read waits in `blocking` until the index of its resource passes the one it
+//! names. Beside the requests run two parts: `keeper` (leases that end, services that are reaped) and `check`
 //! (probes of gRPC, HTTP and TCP). Facts about the API: Consul's documentation, "HTTP API"; what differs from it
 //! stands at the differing code.
 

@@ -42,10 +42,19 @@ impl Query {
             Some(text) => go_bool(text).ok_or(()),
         }
     }
+
+    /// Returns the reason if maintenance is to begin, which may be empty; none if it is to end.
+    pub(crate) fn maintenance(&self) -> Result<Option<&str>, Refusal> {
+        let enable = match self.get("enable").unwrap_or_default() {
+            "" => return Err(Refusal::bad_request("Missing value for enable")),
+            text => go_bool(text).ok_or_else(|| Refusal::bad_request(format!("Invalid value for enable: {text:?}")))?,
+        };
+        Ok(enable.then(|| self.get("reason").unwrap_or_default()))
+    }
 }
 
 /// Reads a boolean as Go does (`strconv.ParseBool`).
-pub(crate) fn go_bool(text: &str) -> Option<bool> {
+fn go_bool(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),

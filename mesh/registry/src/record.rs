@@ -39,6 +39,13 @@ pub(crate) struct Service {
     pub(crate) locality: Option<Locality>,
 }
 
+impl Service {
+    /// Whether it has each of the tags, without regard to case.
+    pub(crate) fn has_tags<'a>(&self, mut wanted: impl Iterator<Item = &'a str>) -> bool {
+        wanted.all(|wanted| self.tags.iter().any(|tag| tag.to_lowercase() == wanted.to_lowercase()))
+    }
+}
+
 /// A further address of an instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]

@@ -9,10 +9,8 @@ use crate::{
     answer::{Answer, json},
     query::{Query, known_datacenter},
     store::{Shared, Store},
+    wire::SERVER_PORT,
 };
-
-/// The port of Consul's servers.
-pub(crate) const SERVER_PORT: u16 = 8300;
 
 pub(crate) async fn leader(State(store): State<Shared>, query: Query) -> Answer {
     known_datacenter(&query, store.datacenter())?;

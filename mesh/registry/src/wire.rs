@@ -12,6 +12,9 @@ use crate::{
 /// The version of Consul whose API this is: clients decide by it which fields they may send.
 pub(crate) const API_VERSION: &str = "1.22.7";
 
+/// The port of Consul's servers; nothing listens there.
+pub(crate) const SERVER_PORT: u16 = 8300;
+
 /// A node in `catalog/nodes`, and within `health/service`.
 pub(crate) fn node(node: &Node, indexes: &Indexes) -> Value {
     json!({

@@ -177,11 +177,14 @@ struct Answer {
     headers: HeaderMap,
     body: Bytes,
     trailers: Option<HeaderMap>,
+    /// Nothing followed the headers, not even an empty frame.
+    headers_only: bool,
 }
 
 impl Answer {
     async fn read(response: Response<RecvStream>) -> Self {
         let (head, mut stream) = response.into_parts();
+        let headers_only = stream.is_end_stream();
         let mut body = BytesMut::new();
         while let Some(data) = soon(stream.data()).await {
             let data = data.unwrap();
@@ -189,7 +192,7 @@ impl Answer {
             body.extend(data);
         }
         let trailers = soon(stream.trailers()).await.unwrap();
-        Self { http: head.status, headers: head.headers, body: body.into(), trailers }
+        Self { http: head.status, headers: head.headers, body: body.into(), trailers, headers_only }
     }
 
     fn status(&self) -> Status {

@@ -19,6 +19,9 @@ use crate::{
     tools,
 };
 
+/// How long the streams of a program that ended may take to end.
+const LAST_OUTPUT: Duration = Duration::from_secs(2);
+
 /// A running program. Killed when dropped.
 #[derive(Debug)]
 pub struct Program {
@@ -148,7 +151,8 @@ impl Program {
     pub async fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
         let ended = async {
             let status = self.child.wait().await;
-            self.output.ended().await;
+            // What it left running may hold its streams open: then they do not end with it.
+            drop(timeout(LAST_OUTPUT, self.output.ended()).await);
             status
         };
         match timeout(limit, ended).await {
@@ -201,7 +205,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_line_is_found_before_and_after_it_is_printed() {
-        let program = shell("echo one; read line; echo two; sleep 600");
+        let program = shell("echo one; read line; echo two; exec sleep 600");
         for _ in 0..2 {
             assert_eq!(program.wait_for_line(|line| line == "one", LIMIT).await.unwrap(), "one");
         }
@@ -225,8 +229,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_a_program_leaves_running_does_not_hold_up_its_end() {
+        let mut program = shell("sleep 20 & echo $!; exit 5");
+        assert_eq!(program.wait(LIMIT).await.unwrap().code(), Some(5));
+        let left = program.stdout().trim().parse().ok().and_then(Pid::from_raw).unwrap();
+        kill_process(left, Signal::KILL).unwrap();
+    }
+
+    #[tokio::test]
     async fn a_killed_program_cannot_be_signalled() {
-        let mut program = shell("sleep 600");
+        let mut program = shell("exec sleep 600");
         program.kill().await.unwrap();
         assert!(program.id().is_none());
         assert!(program.terminate().unwrap_err().to_string().contains("has ended"));

@@ -5,13 +5,11 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
-    agent::service::maintenance_reason,
     answer::{Answer, done, json},
     query::Scoped,
     record::Node,
-    status::SERVER_PORT,
     store::Shared,
-    wire::{API_VERSION, node_meta},
+    wire::{API_VERSION, SERVER_PORT, node_meta},
 };
 
 /// The port of Consul's gossip, which there is none of.
@@ -54,7 +52,7 @@ pub(crate) async fn members(State(store): State<Shared>) -> Answer {
 }
 
 pub(crate) async fn maintenance(State(store): State<Shared>, Scoped(query): Scoped) -> Answer {
-    let reason = maintenance_reason(&query)?;
+    let reason = query.maintenance()?;
     store.write(|state| state.maintain_node(reason, Instant::now()));
     Ok(done())
 }

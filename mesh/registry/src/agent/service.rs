@@ -12,7 +12,7 @@ use crate::{
     blocking::wait_until,
     definition::service_registration,
     duration::GoDuration,
-    query::{Name, Query, Scoped, go_bool},
+    query::{Name, Scoped},
     state,
     store::Shared,
     wire::{agent_service, content_hash},
@@ -72,21 +72,12 @@ pub(crate) async fn maintenance(State(store): State<Shared>, Name(id): Name, Sco
     if id.is_empty() {
         return Err(Refusal::bad_request("Missing service ID"));
     }
-    let reason = maintenance_reason(&query)?;
+    let reason = query.maintenance()?;
     if !store.write(|state| state.maintain(&id, reason, Instant::now())) {
         return Err(unknown(&id));
     }
     info!(%id, on = reason.is_some(), "maintenance");
     Ok(done())
-}
-
-/// Returns the reason if maintenance is to begin, which may be empty; none if it is to end.
-pub(crate) fn maintenance_reason(query: &Query) -> Result<Option<&str>, Refusal> {
-    let enable = match query.get("enable").unwrap_or_default() {
-        "" => return Err(Refusal::bad_request("Missing value for enable")),
-        text => go_bool(text).ok_or_else(|| Refusal::bad_request(format!("Invalid value for enable: {text:?}")))?,
-    };
-    Ok(enable.then(|| query.get("reason").unwrap_or_default()))
 }
 
 fn unknown(id: &str) -> Refusal {

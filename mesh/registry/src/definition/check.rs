@@ -56,7 +56,6 @@ const NOT_RUN: [&str; 8] =
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CheckDefinition {
     pub(crate) view: Check,
-    /// Whether `view.status` was asked for; an existing check keeps its own in any case.
     pub(crate) ttl: Option<Duration>,
     pub(crate) probe: Option<Probe>,
     pub(crate) deregister_after: Option<Duration>,

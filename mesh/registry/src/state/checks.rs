@@ -1,15 +1,19 @@
 //! The rules of checks: how they come, change and go.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use crate::{
     definition::CheckDefinition,
     record::{Check, Status},
-    state::{CheckEntry, Entry, State, time::FLUSH_AFTER},
+    state::data::{CheckEntry, Entry, State},
 };
 
 /// How much of an output is kept: its end.
 const OUTPUT_LIMIT: usize = 4096;
+/// How late the catalog learns of a new output with the old status (Consul's `check_update_interval`).
+const FLUSH_AFTER: Duration = Duration::from_secs(300);
 
 impl State {
     /// Adds a check by itself, or changes it.

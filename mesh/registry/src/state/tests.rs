@@ -1,7 +1,12 @@
 use std::{net::Ipv4Addr, time::Duration};
 
+use tokio::time::Instant;
+
 use super::*;
-use crate::definition::service_registration;
+use crate::{
+    definition::service_registration,
+    record::{Node, Status},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 

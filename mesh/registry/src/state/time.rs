@@ -7,11 +7,9 @@ use tracing::info;
 
 use crate::{
     record::Status,
-    state::{CheckEntry, State},
+    state::data::{CheckEntry, State},
 };
 
-/// How late the catalog learns of a new output with the old status (Consul's `check_update_interval`).
-pub(crate) const FLUSH_AFTER: Duration = Duration::from_secs(300);
 /// The shortest time after which a critical service is removed (Consul's `check_deregister_interval_min`).
 const REAP_FLOOR: Duration = Duration::from_secs(60);
 

@@ -26,6 +26,8 @@ pub(super) enum Mood {
     Willing,
     /// It takes registrations, and forgets them at once.
     Forgetful,
+    /// It forbids everything.
+    Forbidding,
     /// It answers 500.
     Refusing,
     /// It does not answer.
@@ -100,6 +102,7 @@ impl FakeConsul {
         let mood = *self.mood.borrow();
         match (mood, what.as_str()) {
             (Mood::Silent, _) => std::future::pending().await,
+            (Mood::Forbidding, _) => (StatusCode::FORBIDDEN, "Permission denied"),
             (Mood::Refusing, _) => (StatusCode::INTERNAL_SERVER_ERROR, "No cluster leader"),
             (Mood::Forgetful, "pass") => (StatusCode::NOT_FOUND, "Unknown check ID"),
             (_, "self") => (StatusCode::OK, r#"{"Config":{},"Member":{"Addr":"127.0.0.1"}}"#),

@@ -198,6 +198,7 @@ async fn an_unknown_service_or_method_is_unimplemented() {
     for path in ["/test.Nobody/Say", "/test.Echo/Sing", "/grpc.health.v1.Health/Sing", "/"] {
         let unknown = client.call(request(path), message(1)).await;
         assert_eq!((unknown.http, unknown.code()), (StatusCode::OK, Code::Unimplemented), "{path}");
+        assert!(unknown.headers_only, "{path}: {unknown:?}");
     }
     served.stop().await;
 }

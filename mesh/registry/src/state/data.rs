@@ -1,0 +1,77 @@
+//! What is held, and how it is found.
+
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+
+use crate::{
+    definition::CheckDefinition,
+    record::{Check, Node, Service},
+};
+
+/// All that the registry knows.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) node: Node,
+    pub(crate) services: BTreeMap<String, Entry<Service>>,
+    pub(crate) checks: BTreeMap<String, CheckEntry>,
+    pub(crate) indexes: Indexes,
+}
+
+/// A value, and the indexes at which it came and changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry<T> {
+    pub(crate) value: T,
+    pub(crate) created: u64,
+    pub(crate) modified: u64,
+}
+
+/// A check as the agent knows it, and as the catalog does: a new output alone reaches the catalog late.
+#[derive(Clone, Debug)]
+pub(crate) struct CheckEntry {
+    pub(crate) definition: CheckDefinition,
+    pub(crate) local: Check,
+    pub(crate) catalog: Entry<Check>,
+    /// What was last reported, without what an ended lease adds.
+    pub(crate) last_output: String,
+    pub(crate) lease_ends: Option<Instant>,
+    pub(crate) critical_since: Option<Instant>,
+    pub(crate) flush_at: Option<Instant>,
+}
+
+/// The index of each resource.
+#[derive(Clone, Debug)]
+pub(crate) struct Indexes {
+    /// Of everything: that of the last change.
+    pub(crate) last: u64,
+    /// At which the node came.
+    pub(crate) start: u64,
+    pub(crate) services: u64,
+    pub(crate) checks: u64,
+    /// At which a service last lost its last instance.
+    pub(crate) extinct: u64,
+    /// Of each service that has instances, by its name in lower case.
+    pub(crate) names: BTreeMap<String, u64>,
+}
+
+impl State {
+    /// Returns the state of a node without services. `start` is its first index: it should be above those of an
+    /// earlier run, or watchers that know those would sleep through changes.
+    pub(crate) fn new(node: Node, start: u64) -> Self {
+        let start = start.max(1);
+        let indexes =
+            Indexes { last: start, start, services: start, checks: start, extinct: start, names: BTreeMap::new() };
+        Self { node, services: BTreeMap::new(), checks: BTreeMap::new(), indexes }
+    }
+
+    /// Returns the index of a service, whether it has instances or not.
+    pub(crate) fn service_index(&self, name: &str) -> u64 {
+        *self.indexes.names.get(&name.to_lowercase()).unwrap_or(&self.indexes.extinct)
+    }
+
+    /// Returns the instances of a service, by id.
+    pub(crate) fn instances(&self, name: &str) -> impl Iterator<Item = &Entry<Service>> {
+        let name = name.to_lowercase();
+        self.services.values().filter(move |entry| entry.value.name.to_lowercase() == name)
+    }
+}
