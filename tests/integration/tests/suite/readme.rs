@@ -1,6 +1,6 @@
 //! The tour in README.md runs as written.
 
-use std::{fs, process::Stdio};
+use std::{fs, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use selvedge_harness::{Grpcurl, LIMIT, Program, repository};
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 /// `cargo run` may have to build first.
-const BUILD_LIMIT: std::time::Duration = std::time::Duration::from_secs(900);
+const BUILD_LIMIT: Duration = Duration::from_secs(900);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_readmes_commands_run_as_written() -> anyhow::Result<()> {
@@ -23,7 +23,9 @@ async fn the_readmes_commands_run_as_written() -> anyhow::Result<()> {
     let mut stack = Program::start(shell(first, &grpcurl, &data)?)?;
     stack.wait_for_line(|line| line.starts_with("ready in "), BUILD_LIMIT).await?;
     for block in tour {
-        let output = shell(block, &grpcurl, &data)?.stdin(Stdio::null()).output().await?;
+        let block_ends = shell(block, &grpcurl, &data)?.stdin(Stdio::null()).output();
+        let output =
+            tokio::time::timeout(BUILD_LIMIT, block_ends).await.with_context(|| format!("hangs:\n{block}"))??;
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         ensure!(output.status.success(), "{}:\n{block}\n{said}\n{}", output.status, crate::stack::output(&stack));
     }
