@@ -24,13 +24,13 @@ async fn main() -> ExitCode {
         Err(code) => return code,
     };
     if let Err(error) = selvedge_kit::logs::start(options.log_format, &options.log) {
-        eprintln!("selvedge-local: --log: {error}");
+        eprintln!("error: --log: {error}");
         return ExitCode::FAILURE;
     }
     match run(&options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("selvedge-local: {error:#}");
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

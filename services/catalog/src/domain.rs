@@ -1,9 +1,9 @@
-//! What a product is, and what may be done to one.
+//! What may be done to products, and the rules of it.
 
 mod check;
 
 use selvedge_kit::{
-    etag, name,
+    name,
     page::{self, Page},
     time,
     violation::Violations,
@@ -12,94 +12,15 @@ use selvedge_kit::{
 use crate::{
     error::Error,
     owners::Owners,
+    product::{Draft, PRODUCTS, Product, USERS},
     store::{New, Store},
 };
-
-/// The collection, and the kind of its page tokens and etags.
-pub(crate) const PRODUCTS: &str = "products";
-/// The collection of the owners.
-pub(crate) const USERS: &str = "users";
-
-/// A product as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Product {
-    /// Its place in the order of creation.
-    pub sequence: i64,
-    /// The last part of its name.
-    pub id: String,
-    /// What it is called.
-    pub display_name: String,
-    /// What is to be said about it.
-    pub description: String,
-    /// What one piece costs.
-    pub price: Price,
-    /// The last part of the owner's name.
-    pub owner_id: String,
-    /// Words to find it by.
-    pub tags: Vec<String>,
-    /// How many pieces there are.
-    pub available_quantity: i64,
-    /// When it was created: microseconds since 1970.
-    pub create_time: i64,
-    /// When it was last changed: microseconds since 1970.
-    pub update_time: i64,
-    /// Counts its changes.
-    pub revision: i64,
-}
-
-/// An amount of money, as `google.type.Money` has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Price {
-    /// The three letters of ISO 4217.
-    pub currency: String,
-    /// Whole units.
-    pub units: i64,
-    /// Billionths of a unit.
-    pub nanos: i32,
-}
-
-/// What a caller says of a product; nothing of it is checked.
-#[derive(Clone, Debug, Default)]
-pub struct Draft {
-    /// What it shall be called.
-    pub display_name: String,
-    /// What is to be said about it.
-    pub description: String,
-    /// What one piece costs.
-    pub price: Option<Price>,
-    /// The name of the user who sells it.
-    pub owner: String,
-    /// Words to find it by.
-    pub tags: Vec<String>,
-    /// How many pieces there are.
-    pub available_quantity: i64,
-}
 
 /// All products.
 #[derive(Clone, Debug)]
 pub struct Catalog<O> {
     store: Store,
     owners: O,
-}
-
-impl Product {
-    /// Returns its resource name.
-    #[must_use]
-    pub fn name(&self) -> String {
-        format!("{PRODUCTS}/{}", self.id)
-    }
-
-    /// Returns the resource name of its owner.
-    #[must_use]
-    pub fn owner(&self) -> String {
-        format!("{USERS}/{}", self.owner_id)
-    }
-
-    /// Returns what names its present state.
-    #[must_use]
-    pub fn etag(&self) -> String {
-        etag::of(PRODUCTS, self.sequence, self.revision)
-    }
 }
 
 impl<O: Owners> Catalog<O> {

@@ -69,7 +69,7 @@ fn lookup_status(lookup: &LookupError) -> Status {
         LookupError::Cancelled => DETAILS.status(Code::Cancelled, "CANCELLED", &message),
         LookupError::Broken(_) => {
             error!(error = %lookup, "an owner cannot be looked up");
-            DETAILS.status(Code::Internal, "INTERNAL", "an internal error occurred; it was logged")
+            DETAILS.internal()
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The catalog service: `selvedge.catalog.v1.CatalogService` on a database.
 //!
 //! A call walks [`rpc`] (messages) → [`domain`] (rules) → [`owners`] (the users service, through the mesh) and
-//! [`store`] (rows).
+//! [`store`] (rows); what they hand on is a [`product`].
 
 pub mod rpc;
 
@@ -10,12 +10,14 @@ pub mod domain;
 pub mod owners;
 pub mod store;
 
+pub mod product;
+
 pub mod error;
 
 use std::{future::Future, net::SocketAddr};
 
 use selvedge::Mesh;
-use selvedge_kit::database;
+use selvedge_kit::Service;
 pub use selvedge_kit::{Options, RunError};
 use selvedge_proto::{
     catalog::v1::{FILE_DESCRIPTOR_SET, catalog_service_server::CatalogServiceServer},
@@ -44,20 +46,16 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
     ready: impl FnOnce(SocketAddr) + Send + 'static,
 ) -> Result<(), RunError> {
-    let Options { mesh, database, telemetry } = options;
-    let longest_message = mesh.server.max_message_bytes;
-    let mesh =
-        Mesh::builder(mesh).descriptors(FILE_DESCRIPTOR_SET).upstream_descriptors(users::v1::FILE_DESCRIPTOR_SET);
-    let mesh = match telemetry {
-        Some(telemetry) => mesh.telemetry(telemetry),
-        None => mesh,
+    let service = Service {
+        descriptors: FILE_DESCRIPTOR_SET,
+        upstream_descriptors: &[users::v1::FILE_DESCRIPTOR_SET],
+        migrations: store::MIGRATIONS,
     };
-    let mesh = mesh.build()?;
-    let pool = database::open(&database, store::MIGRATIONS).await?;
-    let catalog = Catalog::new(Store::new(pool.clone()), MeshOwners::new(mesh.channel("users")));
-    let ended = mesh.serve(routes(catalog, longest_message)).until(shutdown).on_ready(ready).await;
-    pool.close().await;
-    Ok(ended?)
+    let open = |mesh: &Mesh, pool| {
+        let catalog = Catalog::new(Store::new(pool), MeshOwners::new(mesh.channel("users")));
+        routes(catalog, mesh.config().server.max_message_bytes)
+    };
+    service.run(options, shutdown, ready, open).await
 }
 
 /// Returns the service as tonic routes, for messages of at most so many bytes.

@@ -11,8 +11,9 @@ use selvedge_proto::{
 use tonic::{Request, Response, Status};
 
 use crate::{
-    domain::{Catalog, Draft, Price, Product},
+    domain::Catalog,
     owners::Owners,
+    product::{Draft, Price, Product},
 };
 
 /// `CatalogService` over the domain.

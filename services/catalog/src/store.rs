@@ -1,6 +1,6 @@
 //! The rows of products.
 
-use futures::TryStreamExt as _;
+use futures::{TryStreamExt as _, future};
 use selvedge_kit::{
     database::{BEGIN_WRITE, Migration},
     page::{Page, Request},
@@ -8,8 +8,8 @@ use selvedge_kit::{
 use sqlx::{Row as _, SqlitePool, sqlite::SqliteRow};
 
 use crate::{
-    domain::{PRODUCTS, Price, Product},
     error::Error,
+    product::{PRODUCTS, Price, Product},
 };
 
 /// The schema, step by step.
@@ -104,19 +104,12 @@ impl Store {
     ///
     /// [`Error::Database`].
     pub async fn list(&self, request: Request) -> Result<Page<Product>, Error> {
-        let mut page = Page::new(PRODUCTS, request);
-        let mut rows = sqlx::query("select * from products where seq > $1 order by seq limit $2")
+        let rows = sqlx::query("select * from products where seq > $1 order by seq limit $2")
             .bind(request.after)
             .bind(request.rows_to_read())
             .fetch(&self.pool);
-        while let Some(row) = rows.try_next().await? {
-            let product = product(&row)?;
-            let (sequence, bytes) = (product.sequence, bytes(&product));
-            if !page.take(product, sequence, bytes) {
-                break;
-            }
-        }
-        Ok(page)
+        let products = rows.and_then(|row| future::ready(product(&row)));
+        Ok(Page::fill(PRODUCTS, request, products, |product| (product.sequence, bytes(product))).await?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The service as its clients see it: the generated client, over the routes, without a network and without users.
 
+use selvedge_kit::database;
 use selvedge_proto::{
     catalog::v1::{
         CreateProductRequest, GetProductRequest, ListProductsRequest, ListProductsResponse, Product,

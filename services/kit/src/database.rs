@@ -1,5 +1,6 @@
 //! The database of a service: SQLite in a file, or in memory.
 
+mod error;
 mod failure;
 mod lock;
 
@@ -12,12 +13,12 @@ use std::{
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use sqlx::{
     SqlSafeStr as _, SqlitePool,
-    migrate::{MigrateError, MigrationType, Migrator},
+    migrate::{MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-pub use self::failure::Failure;
 use self::lock::FileLock;
+pub use self::{error::OpenError, failure::Failure};
 
 /// Begins a transaction that writes. A deferred one could find on its first write that another wrote meanwhile, and
 /// then no waiting helps it.
@@ -56,51 +57,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self { connections: 4, wait: Duration::from_secs(5) }
     }
-}
-
-/// Why a database could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The URL is none that can be used.
-    #[error("{url:?} is no database that can be used: expected sqlite://PATH or sqlite::memory:")]
-    Url {
-        /// What was given.
-        url: String,
-    },
-    /// The folder or the lock file could not be made.
-    #[error("the database's folder {} cannot be used: {source}", folder.display())]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Another process held the lock for too long.
-    #[error("another process has been preparing the database {} for {} s: end it, or use another file",
-        path.display(), waited.as_secs())]
-    Locked {
-        /// The database.
-        path: PathBuf,
-        /// How long it was waited for.
-        waited: Duration,
-    },
-    /// SQLite refused the file.
-    #[error("the database {url} cannot be opened: {source}")]
-    Connect {
-        /// The database.
-        url: String,
-        /// Why.
-        source: sqlx::Error,
-    },
-    /// The schema could not be brought up to date.
-    #[error("the schema of the database {url} cannot be brought up to date: {source}")]
-    Migrate {
-        /// The database.
-        url: String,
-        /// Why.
-        source: MigrateError,
-    },
 }
 
 impl Location {

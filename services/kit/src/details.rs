@@ -46,6 +46,12 @@ impl Details {
         Status::with_error_details(code, message, self.info(reason))
     }
 
+    /// INTERNAL, without internals: what went wrong is for the log.
+    #[must_use]
+    pub fn internal(self) -> Status {
+        self.status(Code::Internal, "INTERNAL", "an internal error occurred; it was logged")
+    }
+
     fn info(self, reason: &str) -> ErrorDetails {
         ErrorDetails::with_error_info(reason, self.domain, HashMap::new())
     }

@@ -1,8 +1,10 @@
 //! What the services share: how a program starts, how its database is opened, and the rules of the AIPs
 //! (<https://google.aip.dev>) for names, pages, masks, etags and errors.
 
-mod options;
 pub mod program;
+
+mod options;
+mod service;
 
 pub mod database;
 pub mod logs;
@@ -16,4 +18,7 @@ pub mod text;
 pub mod time;
 pub mod violation;
 
-pub use crate::options::{Options, RunError};
+pub use crate::{
+    options::{Options, RunError},
+    service::Service,
+};

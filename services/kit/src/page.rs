@@ -3,7 +3,10 @@
 //! A list is walked by sequence number, in the order of creation. So a walk shows every row that was there all the
 //! time exactly once, whatever comes or goes meanwhile.
 
+use std::pin::pin;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures::{Stream, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -61,7 +64,7 @@ impl Request {
     }
 }
 
-/// A page that is being filled.
+/// A page of a list.
 #[derive(Debug)]
 pub struct Page<T> {
     kind: &'static str,
@@ -69,20 +72,40 @@ pub struct Page<T> {
     bytes: usize,
     last: i64,
     full: bool,
-    /// The rows so far.
+    /// The rows.
     pub rows: Vec<T>,
 }
 
 impl<T> Page<T> {
-    /// Begins a page of the list of a kind of resource.
-    #[must_use]
-    pub fn new(kind: &'static str, request: Request) -> Self {
+    /// Fills a page of the list of a kind of resource from its rows, in the order of their sequence numbers. `measure`
+    /// returns the sequence number of a row and about how many bytes it has on the wire.
+    ///
+    /// # Errors
+    ///
+    /// The first of the rows.
+    pub async fn fill<E>(
+        kind: &'static str,
+        request: Request,
+        rows: impl Stream<Item = Result<T, E>>,
+        measure: impl Fn(&T) -> (i64, usize),
+    ) -> Result<Self, E> {
+        let mut page = Self::new(kind, request);
+        let mut rows = pin!(rows);
+        while let Some(row) = rows.try_next().await? {
+            let (sequence, bytes) = measure(&row);
+            if !page.take(row, sequence, bytes) {
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    fn new(kind: &'static str, request: Request) -> Self {
         Self { kind, request, bytes: 0, last: request.after, full: false, rows: Vec::new() }
     }
 
-    /// Takes the next row, with its sequence number and about how many bytes it has on the wire. Says whether it was
-    /// taken: a full page takes none, and there is no need to read on.
-    pub fn take(&mut self, row: T, sequence: i64, bytes: usize) -> bool {
+    /// Says whether the next row was taken: a full page takes none, and there is no need to read on.
+    fn take(&mut self, row: T, sequence: i64, bytes: usize) -> bool {
         let fits = self.rows.is_empty() || self.bytes + bytes <= MOST_BYTES;
         if self.rows.len() == self.request.size || !fits {
             self.full = true;

@@ -1,6 +1,6 @@
 //! The users service: `selvedge.users.v1.UserService` on a database.
 //!
-//! A call walks [`rpc`] (messages) → [`domain`] (rules) → [`store`] (rows).
+//! A call walks [`rpc`] (messages) → [`domain`] (rules) → [`store`] (rows); what they hand on is a [`user`].
 
 pub mod rpc;
 
@@ -8,12 +8,14 @@ pub mod domain;
 
 pub mod store;
 
+pub mod user;
+
 pub mod error;
 
 use std::{future::Future, net::SocketAddr};
 
 use selvedge::Mesh;
-use selvedge_kit::database;
+use selvedge_kit::Service;
 pub use selvedge_kit::{Options, RunError};
 use selvedge_proto::users::v1::{FILE_DESCRIPTOR_SET, user_service_server::UserServiceServer};
 use tonic::{codec::CompressionEncoding, service::Routes};
@@ -34,19 +36,10 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
     ready: impl FnOnce(SocketAddr) + Send + 'static,
 ) -> Result<(), RunError> {
-    let Options { mesh, database, telemetry } = options;
-    let longest_message = mesh.server.max_message_bytes;
-    let mesh = Mesh::builder(mesh).descriptors(FILE_DESCRIPTOR_SET);
-    let mesh = match telemetry {
-        Some(telemetry) => mesh.telemetry(telemetry),
-        None => mesh,
-    };
-    let mesh = mesh.build()?;
-    let pool = database::open(&database, store::MIGRATIONS).await?;
-    let routes = routes(Users::new(Store::new(pool.clone())), longest_message);
-    let ended = mesh.serve(routes).until(shutdown).on_ready(ready).await;
-    pool.close().await;
-    Ok(ended?)
+    let service =
+        Service { descriptors: FILE_DESCRIPTOR_SET, upstream_descriptors: &[], migrations: store::MIGRATIONS };
+    let open = |mesh: &Mesh, pool| routes(Users::new(Store::new(pool)), mesh.config().server.max_message_bytes);
+    service.run(options, shutdown, ready, open).await
 }
 
 /// Returns the service as tonic routes, for messages of at most so many bytes.

@@ -7,7 +7,10 @@ use selvedge_proto::users::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use crate::domain::{Draft, User, Users};
+use crate::{
+    domain::Users,
+    user::{Draft, User},
+};
 
 /// `UserService` over the domain.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! The rows of users.
 
-use futures::TryStreamExt as _;
+use futures::{TryStreamExt as _, future};
 use selvedge_kit::{
     database::{BEGIN_WRITE, Migration},
     etag,
@@ -9,8 +9,8 @@ use selvedge_kit::{
 use sqlx::{Row as _, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use crate::{
-    domain::{USERS, User},
     error::Error,
+    user::{USERS, User},
 };
 
 /// The schema, step by step.
@@ -106,20 +106,12 @@ impl Store {
     ///
     /// [`Error::Database`].
     pub async fn list(&self, request: Request) -> Result<Page<User>, Error> {
-        let mut page = Page::new(USERS, request);
-        let mut rows = sqlx::query("select * from users where seq > $1 order by seq limit $2")
+        let rows = sqlx::query("select * from users where seq > $1 order by seq limit $2")
             .bind(request.after)
             .bind(request.rows_to_read())
             .fetch(&self.pool);
-        while let Some(row) = rows.try_next().await? {
-            let user = user(&row)?;
-            let bytes = FRAME_BYTES + user.display_name.len() + user.email.len();
-            let sequence = user.sequence;
-            if !page.take(user, sequence, bytes) {
-                break;
-            }
-        }
-        Ok(page)
+        let users = rows.and_then(|row| future::ready(user(&row)));
+        Ok(Page::fill(USERS, request, users, |user| (user.sequence, bytes(user))).await?)
     }
 
     /// Changes a user, if the etag allows it. A change of nothing leaves the user as it is.
@@ -183,6 +175,11 @@ async fn find(connection: &mut SqliteConnection, id: &str) -> Result<Option<User
 
 fn not_found(id: &str) -> Error {
     Error::NotFound { name: format!("{USERS}/{id}") }
+}
+
+/// About how many bytes a user has on the wire.
+fn bytes(user: &User) -> usize {
+    FRAME_BYTES + user.display_name.len() + user.email.len()
 }
 
 fn user(row: &SqliteRow) -> Result<User, sqlx::Error> {

@@ -7,7 +7,7 @@ use selvedge_kit::{
     violation::Violations,
 };
 
-use crate::domain::{Draft, Price};
+use crate::product::{Draft, Price};
 
 /// Characters of the longest display name, description and tag.
 const LONGEST_DISPLAY_NAME: usize = 256;

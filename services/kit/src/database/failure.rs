@@ -34,7 +34,7 @@ impl Failure {
             }
             Self::Broken(source) => {
                 error!(error = %source, "the database failed");
-                details.status(Code::Internal, "INTERNAL", "an internal error occurred; it was logged")
+                details.internal()
             }
         }
     }

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use crate::database::OpenError;
+use crate::database::error::OpenError;
 
 /// Longer than any schema of ours takes.
 const LONGEST: Duration = Duration::from_secs(30);

@@ -16,7 +16,8 @@ struct Case {
     names: &'static str,
 }
 
-fn case(verb: &'static str, path: &'static str, body: &str, status: u16, code: Code, names: &'static str) -> Case {
+fn case(verb: &'static str, path: &'static str, body: &str, answer: (u16, Code), names: &'static str) -> Case {
+    let (status, code) = answer;
     let body = body.to_owned();
     Case { verb, path, content_type: "application/json", body, status, code: i64::from(code as i32), names }
 }
@@ -24,28 +25,27 @@ fn case(verb: &'static str, path: &'static str, body: &str, status: u16, code: C
 fn cases() -> Vec<Case> {
     let large = format!(r#"{{"display_name": "{}"}}"#, "x".repeat(5 << 20));
     vec![
-        case("GET", "/v1/nothing", "", 404, Code::NotFound, "/v1/nothing"),
-        case("PUT", "/v1/users", "{}", 405, Code::Unimplemented, "PUT"),
-        case("POST", "/v1/users", "{", 400, Code::InvalidArgument, "JSON"),
-        case("POST", "/v1/users", r#"{"colour": 1}"#, 400, Code::InvalidArgument, "colour"),
-        case("POST", "/v1/users", r#"{"email": 7}"#, 400, Code::InvalidArgument, "email"),
-        case("POST", "/v1/users", &large, 413, Code::ResourceExhausted, "4194304"),
-        case("GET", "/v1/users?colour=red", "", 400, Code::InvalidArgument, "colour"),
-        case("GET", "/v1/users?page_token=nonsense", "", 400, Code::InvalidArgument, "page_token"),
-        case("GET", "/v1/users?page_size=-1", "", 400, Code::InvalidArgument, "page_size"),
-        case("GET", "/v1/users?page_size=many", "", 400, Code::InvalidArgument, "page_size"),
+        case("GET", "/v1/nothing", "", (404, Code::NotFound), "/v1/nothing"),
+        case("PUT", "/v1/users", "{}", (405, Code::Unimplemented), "PUT"),
+        case("POST", "/v1/users", "{", (400, Code::InvalidArgument), "JSON"),
+        case("POST", "/v1/users", r#"{"colour": 1}"#, (400, Code::InvalidArgument), "colour"),
+        case("POST", "/v1/users", r#"{"email": 7}"#, (400, Code::InvalidArgument), "email"),
+        case("POST", "/v1/users", &large, (413, Code::ResourceExhausted), "4194304"),
+        case("GET", "/v1/users?colour=red", "", (400, Code::InvalidArgument), "colour"),
+        case("GET", "/v1/users?page_token=nonsense", "", (400, Code::InvalidArgument), "page_token"),
+        case("GET", "/v1/users?page_size=-1", "", (400, Code::InvalidArgument), "page_size"),
+        case("GET", "/v1/users?page_size=many", "", (400, Code::InvalidArgument), "page_size"),
         case(
             "POST",
             "/v1/users",
             r#"{"display_name": "A", "email": "nobody"}"#,
-            400,
-            Code::InvalidArgument,
+            (400, Code::InvalidArgument),
             "user.email",
         ),
-        case("PATCH", "/v1/users/ada-1815?update_mask=shoe_size", "{}", 400, Code::InvalidArgument, "update_mask"),
+        case("PATCH", "/v1/users/ada-1815?update_mask=shoe_size", "{}", (400, Code::InvalidArgument), "update_mask"),
         Case {
             content_type: "text/plain",
-            ..case("POST", "/v1/users", "{}", 415, Code::InvalidArgument, "text/plain")
+            ..case("POST", "/v1/users", "{}", (415, Code::InvalidArgument), "text/plain")
         },
     ]
 }

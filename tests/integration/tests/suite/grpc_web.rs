@@ -85,7 +85,7 @@ fn read<M: Message + Default>(mut bytes: &[u8]) -> anyhow::Result<Answer<M>> {
 
 /// Text mode is base64 in pieces, each with its own padding.
 fn decode_padded_anywhere(text: &[u8]) -> anyhow::Result<Vec<u8>> {
-    anyhow::ensure!(text.len() % 4 == 0, "{} characters are no base64", text.len());
+    anyhow::ensure!(text.len().is_multiple_of(4), "{} characters are no base64", text.len());
     let quads = text.chunks(4).map(|quad| STANDARD.decode(quad));
     Ok(quads.collect::<Result<Vec<_>, _>>()?.concat())
 }

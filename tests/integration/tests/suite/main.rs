@@ -1,6 +1,8 @@
 //! Tests of the system as its users use it: real programs, real tools, real registries.
 
 mod grpc_web;
+mod instance;
+mod late;
 mod stack;
 
 mod bad_input;
@@ -8,6 +10,7 @@ mod foreign;
 mod local;
 mod readme;
 mod rolling;
+mod services;
 mod walk;
 
 mod contract;

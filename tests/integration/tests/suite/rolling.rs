@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::load::{Load, Tally};
+use crate::instance::{Instance, address_after, users};
 
 /// How long the calls go on, whatever happens meanwhile.
 const STEADY: Duration = Duration::from_secs(30);
@@ -19,10 +20,11 @@ const STEADY: Duration = Duration::from_secs(30);
 async fn no_call_fails_while_instances_come_and_go() -> anyhow::Result<()> {
     let registry = Embedded::start().await?;
     let data = TempDir::new()?;
-    let users = Users { registry: registry.url(), database: format!("sqlite://{}/users.db", data.path().display()) };
-    let mut killed = users.start().await?;
-    let mut stopped = users.start().await?;
-    let kept = users.start().await?;
+    let database = format!("sqlite://{}/users.db", data.path().display());
+    let start = async || Instance::ready(users(&registry.url(), &database)?).await;
+    let mut killed = start().await?;
+    let mut stopped = start().await?;
+    let kept = start().await?;
     let gateway = Gateway::start(&registry.url()).await?;
 
     let began = Instant::now();
@@ -39,9 +41,9 @@ async fn no_call_fails_while_instances_come_and_go() -> anyhow::Result<()> {
     ensure!(ended.success(), "SIGTERM: {ended}\n{}", crate::stack::output(&stopped.program));
     load.goes_on(500).await?;
 
-    let added = users.start().await?;
+    let added = start().await?;
     let fair = Duration::from_secs(5);
-    eventually(fair, async || added.has_half_of_a_fair_share_beside(&kept).await).await?;
+    eventually(fair, async || has_half_of_a_fair_share(&added, &kept).await).await?;
 
     load.goes_on_until(began + STEADY).await;
     stop.cancel();
@@ -52,52 +54,18 @@ async fn no_call_fails_while_instances_come_and_go() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How processes of the service are started.
-struct Users {
-    registry: String,
-    database: String,
-}
-
-/// One process of the service.
-struct Instance {
-    program: Program,
-    admin: String,
-}
-
-impl Users {
-    async fn start(&self) -> anyhow::Result<Instance> {
-        let args = ["--registry", &self.registry, "--database", &self.database, "--listen", "127.0.0.1:0"];
-        let program = Program::spawn("selvedge-users", &args, &[])?;
-        let admin = address_after(&program, "admin listener").await?;
-        address_after(&program, "ready").await?;
-        Ok(Instance { program, admin: format!("http://{admin}") })
-    }
-}
-
-impl Instance {
-    /// Compares what both are asked of the next hundred calls.
-    async fn has_half_of_a_fair_share_beside(&self, other: &Self) -> anyhow::Result<()> {
-        let (own_before, others_before) = (self.served().await?, other.served().await?);
-        let next = eventually(LIMIT, async || {
-            let (own, others) = (self.served().await? - own_before, other.served().await? - others_before);
-            ensure!(own + others >= 100, "{} calls", own + others);
-            Ok((own, others))
-        });
-        let (own, others) = next.await?;
-        let fair = (own + others) / 2;
-        ensure!(own * 2 >= fair, "{own} of {} calls", own + others);
-        Ok(())
-    }
-
-    /// How many calls of users' API it has been asked so far.
-    async fn served(&self) -> anyhow::Result<u64> {
-        let text = reqwest::get(format!("{}/metrics", self.admin)).await?.text().await?;
-        let counts = text.lines().filter(|line| {
-            line.starts_with("grpc_server_call_started_total") && line.contains("selvedge.users.v1.UserService")
-        });
-        let counts = counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
-        Ok(counts.sum())
-    }
+/// Compares what both are asked of the next hundred calls.
+async fn has_half_of_a_fair_share(added: &Instance, kept: &Instance) -> anyhow::Result<()> {
+    let (added_before, kept_before) = (added.asked().await?, kept.asked().await?);
+    let next = eventually(LIMIT, async || {
+        let (added, kept) = (added.asked().await? - added_before, kept.asked().await? - kept_before);
+        ensure!(added + kept >= 100, "{} calls", added + kept);
+        Ok((added, kept))
+    });
+    let (added, kept) = next.await?;
+    let fair = (added + kept) / 2;
+    ensure!(added * 2 >= fair, "{added} of {} calls", added + kept);
+    Ok(())
 }
 
 /// The gateway as a process.
@@ -118,19 +86,4 @@ impl Gateway {
         .await?;
         Ok(Self { _program: program, url })
     }
-}
-
-/// Returns the address in the log line that tells of it.
-async fn address_after(program: &Program, what: &str) -> anyhow::Result<String> {
-    let find = |line: &str| {
-        line.contains(what).then(|| {
-            line.split(|c: char| c.is_whitespace() || c == '=' || c == '"').find(|w| is_address(w)).map(str::to_owned)
-        })?
-    };
-    let line = program.wait_for_line(|line| find(line).is_some(), LIMIT).await?;
-    Ok(find(&line).expect("the line was found by it"))
-}
-
-fn is_address(word: &str) -> bool {
-    word.parse::<std::net::SocketAddr>().is_ok_and(|address| address.port() != 0)
 }

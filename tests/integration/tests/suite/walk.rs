@@ -78,7 +78,7 @@ async fn grpcurl_reads_it_everywhere(stack: &Stack) -> anyhow::Result<()> {
 async fn grpc_web_reads_it_in_both_encodings(stack: &Stack, http: &reqwest::Client) -> anyhow::Result<()> {
     for encoding in [Encoding::Binary, Encoding::Text] {
         let get = async |name: &str| {
-            let request = GetUserRequest { name: name.into(), ..Default::default() };
+            let request = GetUserRequest { name: name.into() };
             let path = "/selvedge.users.v1.UserService/GetUser";
             grpc_web::unary::<User>(http, &stack.gateway, path, &request, encoding).await
         };

@@ -9,8 +9,8 @@ use crate::{
 /// `client` as a unit of its own. Units of one level do not know one another; within a unit anything goes but circles.
 const LEVELS: &[&[&str]] = &[
     &["error"],
-    // Both walks use `context` and `message_limit`, so that neither imports the other.
-    &["config", "grpc_timeout", "backoff", "context", "message_limit"],
+    // Both walks use `context`, `keepalive` and `message_limit`, so that neither imports the other.
+    &["config", "grpc_timeout", "backoff", "context", "keepalive", "message_limit"],
     &["consul", "telemetry"],
     // Plain data of the two walks.
     &["client::call", "server::connect_info", "server::phase"],

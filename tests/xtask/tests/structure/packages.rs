@@ -17,7 +17,7 @@ const LEVELS: &[&[&str]] = &[
     &["selvedge-gateway", "selvedge-users", "selvedge-catalog", "selvedge-cli"],
     &["selvedge-local"],
     &["selvedge-harness"],
-    &["selvedge-integration", "selvedge-xtask"],
+    &["selvedge-integration", "selvedge-bench", "selvedge-xtask"],
 ];
 
 /// Who must not depend on whom, at any distance, though the levels would allow it.

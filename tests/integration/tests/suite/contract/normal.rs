@@ -39,7 +39,7 @@ impl Answer {
         let status = response.status().as_u16();
         let headers = headers(status, response.headers());
         let text = response.text().await?;
-        let body = serde_json::from_str(&text).map_or_else(|_| Value::String(text.trim().to_owned()), |json| json);
+        let body = serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.trim().to_owned()));
         Ok(Self { status, headers, body: normal(body, own) })
     }
 

@@ -2,7 +2,7 @@
 
 mod edges;
 
-use crate::contract::step::{Compare, Step, get, put, register, sleeps, until, wakes};
+use crate::contract::step::{A1, A2, Compare, Step, get, put, register, sleeps, until, wakes};
 
 /// Steps that begin with an empty registry.
 #[derive(Debug)]
@@ -36,10 +36,6 @@ fn scenario(name: &'static str, steps: Vec<Step>) -> Scenario {
     Scenario { name, steps }
 }
 
-pub(crate) const A1: &str = r#"{"ID":"a1","Name":"a","Tags":["grpc","v1"],"Address":"10.0.0.7","Port":50051,"Meta":{"version":"v1"},
-    "Checks":[{"CheckID":"a1:ttl","Name":"lease","TTL":"60s","Status":"passing","DeregisterCriticalServiceAfter":"1m"},
-    {"CheckID":"a1:two","TTL":"60s","Notes":"second","Timeout":"2s"}]}"#;
-pub(crate) const A2: &str = r#"{"ID":"a2","Name":"a","Tags":["grpc","V2"],"Port":50052}"#;
 const B: &str = r#"{"Name":"b"}"#;
 
 fn empty() -> Vec<Step> {

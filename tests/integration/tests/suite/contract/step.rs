@@ -36,6 +36,12 @@ pub(crate) struct Request {
     pub(crate) body: &'static str,
 }
 
+/// Registrations of two instances of one service.
+pub(crate) const A1: &str = r#"{"ID":"a1","Name":"a","Tags":["grpc","v1"],"Address":"10.0.0.7","Port":50051,"Meta":{"version":"v1"},
+    "Checks":[{"CheckID":"a1:ttl","Name":"lease","TTL":"60s","Status":"passing","DeregisterCriticalServiceAfter":"1m"},
+    {"CheckID":"a1:two","TTL":"60s","Notes":"second","Timeout":"2s"}]}"#;
+pub(crate) const A2: &str = r#"{"ID":"a2","Name":"a","Tags":["grpc","V2"],"Port":50052}"#;
+
 pub(crate) fn get(path: &'static str) -> Step {
     send("GET", path)
 }

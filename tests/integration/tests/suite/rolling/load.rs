@@ -1,7 +1,6 @@
 //! Steady calls from a mesh client, by REST and by gRPC-Web; some of them slow.
 
 use std::{
-    convert::Infallible,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -10,20 +9,16 @@ use std::{
 };
 
 use anyhow::Context as _;
-use bytes::{BufMut as _, Bytes, BytesMut};
-use http_body_util::{BodyExt as _, StreamBody};
-use prost::Message as _;
 use selvedge::{Channel, Config, Mesh};
 use selvedge_harness::{LIMIT, eventually};
-use selvedge_proto::users::v1::{
-    self, CreateUserRequest, GetUserRequest, User, user_service_client::UserServiceClient,
-};
+use selvedge_proto::users::v1::{self, GetUserRequest, User, user_service_client::UserServiceClient};
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
-use tonic::body::Body;
-use tower::ServiceExt as _;
 
-use crate::grpc_web::{self, Encoding};
+use crate::{
+    grpc_web::{self, Encoding},
+    late,
+};
 
 /// Workers of each kind; together 32 calls are under way at once.
 const MESH: u64 = 12;
@@ -148,7 +143,7 @@ impl Shared {
     }
 
     async fn get_by_mesh(&self) -> anyhow::Result<()> {
-        let request = GetUserRequest { name: "users/ada-1815".into(), ..Default::default() };
+        let request = GetUserRequest { name: "users/ada-1815".into() };
         let mut client = UserServiceClient::new(self.channel.clone());
         client.get_user(request).await.map(drop).context("mesh")
     }
@@ -162,7 +157,7 @@ impl Shared {
     }
 
     async fn get_by_grpc_web(&self) -> anyhow::Result<()> {
-        let request = GetUserRequest { name: "users/ada-1815".into(), ..Default::default() };
+        let request = GetUserRequest { name: "users/ada-1815".into() };
         let path = "/selvedge.users.v1.UserService/GetUser";
         let answer = grpc_web::unary::<User>(&self.http, &self.gateway, path, &request, Encoding::Binary).await?;
         anyhow::ensure!(answer.status == 0, "grpc-web: {} {}", answer.status, answer.text);
@@ -171,43 +166,14 @@ impl Shared {
 
     async fn create(&self, id: &str) -> anyhow::Result<()> {
         let mut client = UserServiceClient::new(self.channel.clone());
-        client.create_user(creation(id)).await.map(drop).context("the first user")
+        client.create_user(late::creation(id)).await.map(drop).context("the first user")
     }
 
     /// A call that is not idempotent and lasts up to two seconds: its request message comes that late.
     async fn create_slowly(&self, worker: u64, round: u64) -> anyhow::Result<()> {
         let delay = Duration::from_millis((round * 7 + worker * 3) % 21 * 100);
-        let mut frame = BytesMut::new();
-        let message = creation(&format!("user-{worker}-{round}"));
-        frame.put_u8(0);
-        frame.put_u32(u32::try_from(message.encoded_len())?);
-        message.encode(&mut frame)?;
-        let late = futures::stream::once(async move {
-            tokio::time::sleep(delay).await;
-            Ok::<_, Infallible>(http_body::Frame::data(frame.freeze()))
-        });
-        let request = http::Request::post("/selvedge.users.v1.UserService/CreateUser")
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .body(Body::new(StreamBody::new(late)))?;
-        let Ok(response) = self.channel.clone().oneshot(request).await;
-        status_of(response).await.with_context(|| format!("a creation of {delay:?}"))
+        let id = format!("user-{worker}-{round}");
+        let created = late::create(self.channel.clone(), &id, tokio::time::sleep(delay));
+        created.await.with_context(|| format!("a creation of {delay:?}"))
     }
-}
-
-fn creation(id: &str) -> CreateUserRequest {
-    let user = User { display_name: "Ada".into(), email: format!("{id}@example.com"), ..Default::default() };
-    CreateUserRequest { user_id: id.into(), user: Some(user), ..Default::default() }
-}
-
-/// The status of a gRPC response, from its headers or trailers.
-async fn status_of(response: http::Response<Body>) -> anyhow::Result<()> {
-    let (head, body) = response.into_parts();
-    let collected = body.collect().await?;
-    let trailers = collected.trailers().cloned().unwrap_or_default();
-    let _message: Bytes = collected.to_bytes();
-    let status = tonic::Status::from_header_map(&trailers).or_else(|| tonic::Status::from_header_map(&head.headers));
-    let status = status.context("no grpc-status")?;
-    anyhow::ensure!(status.code() == tonic::Code::Ok, "{status}");
-    Ok(())
 }

@@ -1,9 +1,6 @@
 //! The edges of the API: what it refuses, and what requests can say beside their path.
 
-use crate::contract::{
-    scenarios::{A1, A2},
-    step::{Compare, Step, get, register, send, undecoded},
-};
+use crate::contract::step::{A1, A2, Compare, Step, get, register, send, undecoded};
 
 pub(crate) fn refused() -> Vec<Step> {
     let bodies = [
