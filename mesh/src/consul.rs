@@ -17,7 +17,7 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -131,6 +131,15 @@ impl Consul {
         self.watch(Request::get(&["catalog", "services"]), wait)
     }
 
+    /// Whether the last single request found nobody: that has been logged.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.report().is_gone()
+    }
+
+    fn report(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Says where it is, for errors and logs: `consul at http://127.0.0.1:8500`.
     pub(crate) fn describe(&self) -> String {
         self.http.describe()
@@ -143,7 +152,7 @@ impl Consul {
 
     async fn send(&self, request: &Request) -> Result<Answer, Failure> {
         let result = self.http.send(request).await;
-        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut report = self.report();
         match &result {
             // Whatever it answered, it is there; the caller knows what to make of it.
             Ok(_) | Err(Failure { cause: Cause::Status(_), .. }) => report.succeeded(),

@@ -1,12 +1,10 @@
 //! Who serves what: instances as a source of discovery tells them.
 
-mod consul;
+pub(crate) mod consul;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::watch;
-
-pub(crate) use self::consul::ConsulResolver;
 
 /// One registered instance of a service that may be called.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -27,6 +27,7 @@ mod config;
 mod context;
 mod error;
 mod grpc_timeout;
+mod keepalive;
 mod message_limit;
 
 pub use crate::{

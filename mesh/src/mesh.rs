@@ -9,28 +9,28 @@ use crate::{
     channel::{Channel, Channels},
     config::Config,
     consul::Consul,
-    discovery::{ConsulResolver, Instances, Resolve, Services},
+    discovery::{Instances, Resolve, Services, consul::ConsulResolver},
     error::Error,
-    server::Serve,
+    server::{self, Serve},
     telemetry::Telemetry,
 };
 
 /// One service instance in the mesh. Cheap to clone; a process may have many.
 #[derive(Clone, Debug)]
 pub struct Mesh {
-    pub(crate) parts: Arc<Parts>,
+    parts: Arc<Parts>,
 }
 
 /// What one mesh is made of.
 #[derive(Debug)]
-pub(crate) struct Parts {
-    pub(crate) config: Config,
-    pub(crate) consul: Consul,
-    pub(crate) resolver: Arc<dyn Resolve>,
-    pub(crate) telemetry: Telemetry,
+struct Parts {
+    config: Config,
+    consul: Consul,
+    resolver: Arc<dyn Resolve>,
+    telemetry: Telemetry,
     /// Descriptor sets of what this instance serves.
-    pub(crate) served: Vec<&'static [u8]>,
-    pub(crate) channels: Channels,
+    served: Vec<&'static [u8]>,
+    channels: Channels,
 }
 
 /// Makes a [`Mesh`].
@@ -77,9 +77,16 @@ impl Mesh {
 
     /// Serves gRPC services with health and reflection, registered with Consul, until SIGTERM or Ctrl-C
     /// (or what [`Serve::until`] says), and then drains: maintenance, wait, GOAWAY, deregistration.
-    #[must_use]
     pub fn serve(&self, routes: Routes) -> Serve {
-        Serve::new(self.clone(), routes)
+        let Parts { config, consul, telemetry, served, .. } = &*self.parts;
+        let parts = server::Parts {
+            service: config.service.clone(),
+            config: config.server.clone(),
+            consul: consul.clone(),
+            telemetry: telemetry.clone(),
+            served: served.clone(),
+        };
+        Serve::new(parts, routes)
     }
 
     /// Follows the instances of a service.

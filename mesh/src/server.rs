@@ -8,7 +8,6 @@ mod connect_info;
 mod connection;
 mod deadline;
 mod drain;
-mod keepalive;
 mod limit;
 mod phase;
 mod register;
@@ -33,8 +32,9 @@ use tracing::info;
 
 pub use self::connect_info::ConnectInfo;
 use crate::{
+    config::ServerConfig,
+    consul::Consul,
     error::{Error, ErrorKind},
-    mesh::Mesh,
     server::{
         accept::Acceptor,
         access::{AccessLayer, Methods},
@@ -48,30 +48,43 @@ use crate::{
         stream::Handler,
         trace::TraceLayer,
     },
+    telemetry::Telemetry,
 };
 
 /// The way of a served call: requests go down this list, responses come back up.
-fn stack(mesh: &Mesh, routes: Routes, methods: Methods) -> impl Handler {
+fn stack(parts: &Parts, routes: Routes, methods: Methods) -> impl Handler {
     ServiceBuilder::new()
         // Above all: whatever is logged of a call names its trace.
         .layer(TraceLayer)
         // Above what may refuse: a call that was refused counts, too.
-        .layer(AccessLayer::new(mesh.telemetry().metrics().clone(), methods))
+        .layer(AccessLayer::new(parts.telemetry.metrics().clone(), methods))
         // Above the handler and its response body, which end with it.
         .layer(DeadlineLayer)
-        .layer(LimitLayer::new(mesh.config().server.max_message_bytes))
+        .layer(LimitLayer::new(parts.config.max_message_bytes))
         // Lowest: only handlers are expected to panic.
         .layer(CatchLayer)
         .service(routes)
 }
 
-/// A service about to be served; see [`Mesh::serve`]. Await it.
+/// What an instance is served with.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// The name that it is registered under.
+    pub(crate) service: String,
+    pub(crate) config: ServerConfig,
+    pub(crate) consul: Consul,
+    pub(crate) telemetry: Telemetry,
+    /// Descriptor sets of what it serves.
+    pub(crate) served: Vec<&'static [u8]>,
+}
+
+/// A service about to be served; see [`Mesh::serve`](crate::Mesh::serve). Await it.
 ///
 /// It ends when the instance has left: `Ok` after a drain, also after one that had to cut calls off. Nothing of it
 /// runs on, not even when it is dropped before.
 #[must_use = "nothing is served until it is awaited"]
 pub struct Serve {
-    mesh: Mesh,
+    parts: Parts,
     routes: Routes,
     shutdown: Option<BoxFuture<'static, ()>>,
     ready: Option<Ready>,
@@ -80,8 +93,8 @@ pub struct Serve {
 type Ready = Box<dyn FnOnce(SocketAddr) + Send>;
 
 impl Serve {
-    pub(crate) fn new(mesh: Mesh, routes: Routes) -> Self {
-        Self { mesh, routes, shutdown: None, ready: None }
+    pub(crate) fn new(parts: Parts, routes: Routes) -> Self {
+        Self { parts, routes, shutdown: None, ready: None }
     }
 
     /// Serves until the future ends, and not until a signal.
@@ -96,20 +109,20 @@ impl Serve {
     }
 
     async fn run(self) -> Result<(), Error> {
-        let Self { mesh, routes, shutdown, ready } = self;
+        let Self { parts, routes, shutdown, ready } = self;
         let mut shutdown = match shutdown {
             Some(future) => Shutdown::Future(future),
             None => Shutdown::Signals(Signals::new()?),
         };
-        let listener = accept::listen(mesh.config().server.listen).await?;
-        let mut running = Running::start(&mesh, routes, listener).await?;
+        let listener = accept::listen(parts.config.listen).await?;
+        let mut running = Running::start(&parts, routes, listener).await?;
         tokio::select! {
             () = shutdown.first() => {}
             error = running.serve(ready) => return Err(error),
         }
         let hurry = CancellationToken::new();
         tokio::select! {
-            () = running.leaving.drain(&mesh.config().server.drain, &hurry) => Ok(()),
+            () = running.leaving.drain(&parts.config.drain, &hurry) => Ok(()),
             never = shutdown.others(&hurry) => match never {},
         }
     }
@@ -126,7 +139,10 @@ impl IntoFuture for Serve {
 
 impl fmt::Debug for Serve {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Serve").field("mesh", &self.mesh).field("routes", &self.routes).finish_non_exhaustive()
+        f.debug_struct("Serve")
+            .field("service", &self.parts.service)
+            .field("routes", &self.routes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -138,9 +154,8 @@ struct Running {
 
 impl Running {
     /// Accepts first and registers then: who hears of the instance can call it.
-    async fn start(mesh: &Mesh, routes: Routes, listener: TcpListener) -> Result<Self, Error> {
-        let parts = &mesh.parts;
-        let config = &parts.config.server;
+    async fn start(parts: &Parts, routes: Routes, listener: TcpListener) -> Result<Self, Error> {
+        let config = &parts.config;
         let local = listener.local_addr().map_err(|error| Error::new(ErrorKind::Listen, error.to_string()))?;
         let advertised = Advertised::new(config.advertise.as_deref(), local)?;
         let (routes, health, methods) = builtin::with_health_and_reflection(routes, &parts.served)?;
@@ -148,12 +163,12 @@ impl Running {
 
         let phase = Phase::default();
         let acceptor =
-            Acceptor::new(listener, stack(mesh, routes, methods.into_iter().collect()), config, phase.clone());
+            Acceptor::new(listener, stack(parts, routes, methods.into_iter().collect()), config, phase.clone());
         let acceptor = AbortOnDropHandle::new(tokio::spawn(acceptor.run()));
-        info!(service = parts.config.service, listen = %local, "serving");
+        info!(service = parts.service, listen = %local, "serving");
 
         let stop_lease = CancellationToken::new();
-        let description = Description::new(&parts.config.service, &config.tags, &parts.served);
+        let description = Description::new(&parts.service, &config.tags, &parts.served);
         let (lease, standing) = Lease::new(parts.consul.clone(), description, advertised, stop_lease.clone());
         let lease = AbortOnDropHandle::new(tokio::spawn(lease.run()));
         let consul = parts.consul.clone();

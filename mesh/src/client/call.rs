@@ -33,6 +33,9 @@ pub struct CallOptions {
     /// Overrides what the descriptors say of the method.
     pub idempotency: Option<Idempotency>,
     /// Whether the method is unary; overrides what the descriptors say.
+    ///
+    /// To say either is also to say that the method is known from a descriptor: metrics then name it, though the
+    /// mesh has no descriptor of it, where they call others `other`. So never set it for a path that a stranger chose.
     pub unary: Option<bool>,
     /// Waits for a first instance until the deadline, not just for `client.endpoint_wait`.
     pub wait_for_ready: bool,

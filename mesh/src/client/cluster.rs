@@ -2,8 +2,9 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
@@ -37,7 +38,9 @@ use crate::{
 /// Metadata that servers of our own register with: they allow pings as often as we like.
 const OURS: &str = "selvedge";
 /// How often servers of other make may be pinged (gRFC A8).
-const OTHERS_KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(300);
+const OTHERS_KEEPALIVE: Duration = Duration::from_secs(300);
+/// How long an endpoint's connections beyond the first may carry no stream.
+const SPARE_IDLE: Duration = Duration::from_secs(60);
 
 /// The way to the endpoints of one service.
 #[derive(Clone, Debug)]
@@ -58,7 +61,7 @@ struct Shared {
     endpoints: ArcSwapOption<Vec<Arc<Endpoint>>>,
     /// Told when the set or the readiness of one of its endpoints changes.
     changed: watch::Sender<()>,
-    /// Since when no endpoint is ready, though the registry answered.
+    /// Since when no endpoint is ready, though the registry answered and none has joined.
     none_since: Mutex<Option<Instant>>,
     started: OnceLock<()>,
     leaves: CancellationToken,
@@ -127,7 +130,7 @@ impl Shared {
     }
 
     /// Waits for an endpoint that is ready: while the registry has not answered until the deadline, else not longer
-    /// than `client.endpoint_wait` after the last was there.
+    /// than `client.endpoint_wait` after the last was there or another joined.
     async fn wait(&self, route: &Route, tried: &[EndpointId]) -> Result<Arc<Endpoint>, Failure> {
         let deadline = route.deadline.map(|deadline| deadline.at);
         let mut changed = self.changed.subscribe();
@@ -157,15 +160,19 @@ impl Shared {
         if !answered || wait_for_ready {
             return None;
         }
-        let mut since = self.none_since.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(*since.get_or_insert_with(Instant::now) + self.config.endpoint_wait)
+        // One that no clock can tell has no end.
+        self.none_since().get_or_insert_with(Instant::now).checked_add(self.config.endpoint_wait)
+    }
+
+    fn none_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.none_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes since when no endpoint is ready.
     fn note_readiness(&self) {
         let endpoints = self.endpoints.load();
         let ready = endpoints.as_ref().is_none_or(|all| all.iter().any(|one| one.is_ready()));
-        let mut since = self.none_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut since = self.none_since();
         *since = if ready { None } else { since.or_else(|| Some(Instant::now())) };
     }
 
@@ -255,6 +262,11 @@ impl Members {
             return;
         }
         tracing::debug!(cluster = %self.shared.service, endpoints = endpoints.len(), "endpoints changed");
+        let joined = known.keys().any(|key| !self.known.contains_key(key));
+        if joined {
+            // Before it is seen: however long there was none, it deserves the time to be connected.
+            *self.shared.none_since() = None;
+        }
         self.known = known;
         self.shared.endpoints.store(Some(Arc::new(endpoints)));
         self.shared.note_readiness();
@@ -270,6 +282,7 @@ impl Members {
             max_header_bytes: config.max_header_bytes,
             keepalive_interval: keepalive_interval.max(config.keepalive_interval),
             keepalive_timeout: config.keepalive_timeout,
+            spare_idle: SPARE_IDLE,
         };
         let remote = Remote {
             name: name.clone(),
@@ -304,3 +317,6 @@ impl Members {
 fn bracketed(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,19 +13,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
-use h2::{
-    Ping, PingPong,
-    client::{Builder, Connection, SendRequest},
-};
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use h2::client::{Builder, Connection, SendRequest};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     sync::{Notify, mpsc},
-    time::{self, Instant, Sleep},
+    time,
 };
 
-use crate::client::pump::Pump;
+use crate::{
+    client::pump::Pump,
+    keepalive::{Heard, Heeded, Keepalive},
+};
 
 /// What a stream may have unread, and a connection: so much memory a peer can fill.
 const STREAM_WINDOW: u32 = 1024 * 1024;
@@ -42,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) max_header_bytes: u32,
     pub(crate) keepalive_interval: Duration,
     pub(crate) keepalive_timeout: Duration,
+    /// How long a connection beyond the first may carry no stream.
+    pub(crate) spare_idle: Duration,
 }
 
 /// The sending side of a connection. The connection ends when it is dropped and its last stream ended.
@@ -58,6 +59,8 @@ struct State {
     /// It takes new streams.
     open: AtomicBool,
     streams: AtomicUsize,
+    /// It carried a stream since it was last asked.
+    used: AtomicBool,
     /// The peer's limit of streams.
     limit: AtomicUsize,
     /// Told when there is room for a stream.
@@ -84,6 +87,11 @@ impl Wire {
         taken.then(|| Slot { wire: Arc::clone(self) })
     }
 
+    /// Whether it carries a stream, or did since this was last asked.
+    pub(crate) fn was_used(&self) -> bool {
+        self.state.streams.load(Ordering::Acquire) > 0 || self.state.used.swap(false, Ordering::AcqRel)
+    }
+
     /// Hands a request body that is not finished to the connection's task.
     pub(crate) fn hand_over(&self, pump: Pump) {
         // A connection whose task is gone has reset all its streams: nobody waits for the body.
@@ -93,6 +101,7 @@ impl Wire {
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        self.wire.state.used.store(true, Ordering::Release);
         self.wire.state.streams.fetch_sub(1, Ordering::AcqRel);
         self.wire.state.freed.notify_one();
     }
@@ -132,8 +141,7 @@ async fn handshake(
     freed: Arc<Notify>,
     changed: Arc<Notify>,
 ) -> Result<(Arc<Wire>, Driver), String> {
-    let heard = Arc::new(AtomicBool::new(true));
-    let socket = Socket { stream, heard: Arc::clone(&heard) };
+    let heard = Heard::default();
     let mut builder = Builder::new();
     builder
         .enable_push(false)
@@ -143,7 +151,7 @@ async fn handshake(
         .max_header_list_size(settings.max_header_bytes)
         // None before SETTINGS came: that is how their coming is seen.
         .initial_max_send_streams(0);
-    let (sender, mut connection) = builder.handshake(socket).await.map_err(|error| text(&error))?;
+    let (sender, mut connection) = builder.handshake(heard.heed(stream)).await.map_err(|error| text(&error))?;
     let pings = connection.ping_pong().ok_or("the connection has no pings")?;
     let limit = poll_fn(|cx| match connection.poll_unpin(cx) {
         Poll::Ready(Ok(())) => Poll::Ready(Err("closed before its SETTINGS came".to_owned())),
@@ -154,30 +162,26 @@ async fn handshake(
         },
     });
     let limit = AtomicUsize::new(limit.await?);
-    let state = Arc::new(State { open: AtomicBool::new(true), streams: AtomicUsize::new(0), limit, freed });
+    let (open, used) = (AtomicBool::new(true), AtomicBool::new(true));
+    let state = Arc::new(State { open, streams: AtomicUsize::new(0), used, limit, freed });
     let (pumps, fed) = mpsc::unbounded_channel();
-    let keepalive = Keepalive {
-        pings,
-        heard,
-        waiting: false,
-        interval: settings.keepalive_interval,
-        timeout: settings.keepalive_timeout,
-        timer: Box::pin(time::sleep(settings.keepalive_interval)),
-    };
+    let Settings { keepalive_interval, keepalive_timeout, .. } = *settings;
+    let keepalive = Keepalive::new(pings, heard, keepalive_interval, keepalive_timeout);
+    let silence = keepalive.silence().map(move |()| keepalive_timeout).boxed();
     let (probe, bodies) = (Some(sender.clone()), FuturesUnordered::new());
-    let driver = Driver { connection, probe, fed, bodies, keepalive, state: Arc::clone(&state), changed };
+    let driver = Driver { connection, probe, fed, bodies, silence, state: Arc::clone(&state), changed };
     Ok((Arc::new(Wire { sender, pumps, state }), driver))
 }
 
 /// The task of one connection; returns why it ended.
-#[derive(Debug)]
 pub(crate) struct Driver {
-    connection: Connection<Socket, Bytes>,
+    connection: Connection<Heeded, Bytes>,
     /// Asks whether new streams may be opened; gone when the `Wire` is, or it would keep the connection.
     probe: Option<SendRequest<Bytes>>,
     fed: mpsc::UnboundedReceiver<Pump>,
     bodies: FuturesUnordered<Pump>,
-    keepalive: Keepalive,
+    /// Ends when the peer is silent, with the time that it had for an answer.
+    silence: BoxFuture<'static, Duration>,
     state: Arc<State>,
     changed: Arc<Notify>,
 }
@@ -206,6 +210,12 @@ impl Driver {
         }
     }
 
+    /// Returns that the peer is given up, if it is.
+    fn silent(&mut self, cx: &mut Context<'_>) -> Option<String> {
+        let Poll::Ready(timeout) = self.silence.poll_unpin(cx) else { return None };
+        Some(format!("no answer to a keepalive ping within {timeout:?}"))
+    }
+
     fn close(&self) {
         if self.state.open.swap(false, Ordering::AcqRel) {
             self.changed.notify_one();
@@ -222,7 +232,7 @@ impl Future for Driver {
         let ended = match this.connection.poll_unpin(cx) {
             Poll::Ready(Ok(())) => Some("the peer closed it".to_owned()),
             Poll::Ready(Err(error)) => Some(text(&error)),
-            Poll::Pending => this.keepalive.check(cx),
+            Poll::Pending => this.silent(cx),
         };
         this.look(cx);
         match ended {
@@ -232,97 +242,6 @@ impl Future for Driver {
             }
             None => Poll::Pending,
         }
-    }
-}
-
-/// Asks a silent peer whether it lives.
-#[derive(Debug)]
-struct Keepalive {
-    pings: PingPong,
-    /// Set when bytes come.
-    heard: Arc<AtomicBool>,
-    waiting: bool,
-    interval: Duration,
-    timeout: Duration,
-    timer: Pin<Box<Sleep>>,
-}
-
-impl Keepalive {
-    /// Returns why the connection is given up, if it is.
-    fn check(&mut self, cx: &mut Context<'_>) -> Option<String> {
-        loop {
-            match self.pings.poll_pong(cx) {
-                Poll::Ready(Ok(_)) => self.rest(),
-                Poll::Ready(Err(error)) => return Some(text(&error)),
-                Poll::Pending => {}
-            }
-            if self.timer.as_mut().poll(cx).is_pending() {
-                return None;
-            }
-            if self.heard.swap(false, Ordering::AcqRel) {
-                self.rest();
-            } else if self.waiting {
-                return Some(format!("no answer to a keepalive ping within {:?}", self.timeout));
-            } else {
-                self.ask();
-            }
-        }
-    }
-
-    fn rest(&mut self) {
-        self.waiting = false;
-        self.timer.as_mut().reset(Instant::now() + self.interval);
-    }
-
-    fn ask(&mut self) {
-        // h2 refuses one while another is out; then that one is waited for.
-        let _ = self.pings.send_ping(Ping::opaque());
-        self.waiting = true;
-        self.timer.as_mut().reset(Instant::now() + self.timeout);
-    }
-}
-
-/// A TCP stream that takes note when bytes come.
-#[derive(Debug)]
-struct Socket {
-    stream: TcpStream,
-    heard: Arc<AtomicBool>,
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.heard.store(true, Ordering::Release);
-        }
-        polled
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }
 

@@ -14,7 +14,7 @@ use rand::Rng as _;
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
-    time::{self, Instant},
+    time::{self, Instant, Interval, MissedTickBehavior},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -135,6 +135,8 @@ pub(crate) struct Keeper {
     drivers: JoinSet<String>,
     /// Told when a connection takes no more streams.
     closing: Arc<Notify>,
+    /// When to look for connections that are not needed any more.
+    review: Interval,
     backoff: Backoff,
     /// When the last connection was made.
     connected: Option<Instant>,
@@ -144,8 +146,10 @@ pub(crate) struct Keeper {
 impl Keeper {
     pub(crate) fn new(pool: Arc<Pool>, changed: watch::Sender<()>) -> Self {
         let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
-        let (drivers, closing) = (JoinSet::new(), Arc::default());
-        Self { pool, changed, drivers, closing, backoff, connected: None, failing: false }
+        let (drivers, closing, idle) = (JoinSet::new(), Arc::default(), pool.target.settings.spare_idle);
+        let mut review = time::interval_at(Instant::now() + idle, idle);
+        review.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { pool, changed, drivers, closing, review, backoff, connected: None, failing: false }
     }
 
     /// Connects, again after every loss; `fresh` is called when a connection is the first, or follows a loss.
@@ -163,6 +167,7 @@ impl Keeper {
                     self.made(made, &fresh);
                 }
                 () = pool.wanted.notified() => {}
+                _ = self.review.tick() => self.retire(),
             }
             if attempt.is_none() && self.pool.wants_more() {
                 attempt = Some(self.again());
@@ -215,6 +220,9 @@ impl Keeper {
                     tracing::debug!(endpoint = name, error, "cannot be connected");
                 }
                 self.pool.note_error(Some(error));
+                // Who still waits for another connection asks for it again; if nobody does, none is made.
+                self.pool.full.store(false, Ordering::Release);
+                self.pool.freed.notify_waiters();
             }
         }
     }
@@ -230,6 +238,18 @@ impl Keeper {
         let open: Vec<_> = wires.iter().filter(|wire| wire.is_open()).cloned().collect();
         if open.len() < wires.len() {
             self.publish(open);
+        }
+    }
+
+    /// Gives up the connections beyond the first that carried no stream since the last review. One that gets a stream
+    /// at this moment carries it to its end.
+    fn retire(&self) {
+        let wires = self.pool.wires.load();
+        let needed = |(at, wire): &(usize, &Arc<Wire>)| wire.was_used() || *at == 0;
+        let kept: Vec<_> = wires.iter().enumerate().filter(needed).map(|(_, wire)| Arc::clone(wire)).collect();
+        if kept.len() < wires.len() {
+            tracing::debug!(endpoint = self.pool.name(), connections = kept.len(), "idle connections closed");
+            self.publish(kept);
         }
     }
 

@@ -15,10 +15,10 @@ use tonic::{Status, body::Body};
 
 /// Bytes that one call may keep.
 const PER_CALL: usize = 64 * 1024;
-/// Bytes that all calls of a process may keep.
-const PER_PROCESS: usize = 16 * 1024 * 1024;
+/// Bytes that all calls of a mesh may keep.
+const PER_MESH: usize = 16 * 1024 * 1024;
 
-/// What all calls of a process keep together.
+/// What all calls of a mesh keep together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
     kept: Arc<AtomicUsize>,
@@ -77,7 +77,7 @@ impl Tee {
         let total = self.memory.kept.fetch_add(data.len(), Ordering::Relaxed) + data.len();
         self.size += data.len();
         self.kept.push(data.clone());
-        if self.size > PER_CALL || total > PER_PROCESS {
+        if self.size > PER_CALL || total > PER_MESH {
             self.commit();
         }
     }
@@ -179,12 +179,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_kept_when_the_process_keeps_enough() {
-        let memory = Memory { kept: Arc::new(AtomicUsize::new(PER_PROCESS)) };
+    async fn nothing_is_kept_when_the_mesh_keeps_enough() {
+        let memory = Memory { kept: Arc::new(AtomicUsize::new(PER_MESH)) };
         let replay = Replay::new(chunks(&[1]), memory.clone());
         assert_eq!(length(replay.next().unwrap()).await, 1);
         assert!(replay.next().is_none());
-        assert_eq!(memory.kept.load(Ordering::Relaxed), PER_PROCESS);
+        assert_eq!(memory.kept.load(Ordering::Relaxed), PER_MESH);
     }
 
     #[tokio::test]

@@ -5,13 +5,18 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use tracing::subscriber::DefaultGuard;
+use tracing::{
+    Dispatch,
+    subscriber::{DefaultGuard, NoSubscriber},
+};
 
 /// Keeps what this thread logs while it lives.
 #[derive(Debug)]
 pub(crate) struct Logs {
     text: Text,
     _guard: DefaultGuard,
+    /// While there is but one subscriber, a line that another thread reaches first is off for all threads.
+    _second: Dispatch,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -19,17 +24,17 @@ struct Text(Arc<Mutex<Vec<u8>>>);
 
 impl Logs {
     pub(crate) fn capture() -> Self {
-        let text = Text::default();
+        let (text, second) = (Text::default(), Dispatch::new(NoSubscriber::new()));
         let writer = text.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::INFO)
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .finish();
-        Self { text, _guard: tracing::subscriber::set_default(subscriber) }
+        Self { text, _guard: tracing::subscriber::set_default(subscriber), _second: second }
     }
 
-    /// Returns the lines of a level that the Consul client and what it uses of this crate wrote.
+    /// Returns the lines of a level that this crate wrote.
     pub(crate) fn lines(&self, level: &str) -> Vec<String> {
         let text = String::from_utf8(self.text.0.lock().unwrap().clone()).unwrap();
         text.lines().filter(|line| line.contains(&format!(" {level} selvedge::"))).map(str::to_owned).collect()

@@ -73,6 +73,11 @@ impl Report {
         }
     }
 
+    /// Whether the last that was noted is that nobody answers.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.trouble == Some(Trouble::Gone)
+    }
+
     /// Takes note of an answer.
     pub(crate) fn succeeded(&mut self) {
         self.settle();

@@ -30,7 +30,7 @@ pub(crate) struct Methods(HashSet<Arc<str>>);
 impl Methods {
     /// Returns the label of a request's path.
     fn label(&self, path: &str) -> Option<Arc<str>> {
-        self.0.get(path.trim_start_matches('/')).cloned()
+        self.0.get(path.strip_prefix('/')?).cloned()
     }
 }
 

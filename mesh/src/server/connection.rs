@@ -18,9 +18,9 @@ use tracing::{debug, error};
 
 use crate::{
     config::ServerConfig,
+    keepalive::{Heard, Heeded, Keepalive},
     server::{
         connect_info::ConnectInfo,
-        keepalive::{Heard, Heeded, Keepalive},
         phase::Phase,
         stream::{self, Handler},
     },

@@ -171,6 +171,7 @@ pub(crate) struct Lease {
     /// Ends the lease between two requests, never in one: what the agent was told must be known to the drain.
     stop: CancellationToken,
     beat: Duration,
+    /// The last request failed, and that was told.
     failing: bool,
 }
 
@@ -203,7 +204,7 @@ impl Lease {
         while !self.stop.is_cancelled() {
             match self.register().await {
                 Ok(id) => return Some(id),
-                Err(error) => self.failed(&error),
+                Err(error) => self.failed(&error, "not registered: serving all the same, and trying again"),
             }
             let delay = backoff.next(rand::rng().random());
             self.waited(delay).await;
@@ -226,24 +227,28 @@ impl Lease {
         Ok(id)
     }
 
-    fn failed(&mut self, error: &Error) {
-        if self.failing {
-            return debug!(%error, "still not registered");
+    /// Warns of the first failure in a row, unless nobody was there: that is told for all requests together.
+    fn failed(&mut self, error: &Error, what: &str) {
+        let service = &self.description.service;
+        if self.consul.is_gone() || std::mem::replace(&mut self.failing, true) {
+            return debug!(%error, service, "{what}");
         }
-        self.failing = true;
-        warn!(%error, service = self.description.service, "not registered: serving all the same, and trying again");
+        warn!(%error, service, "{what}");
     }
 
     /// An error is no proof of loss: the agent may be slow, and the next beat is near.
     async fn beat(&mut self, id: &Arc<str>) -> Beat {
         match self.consul.pass(&lease_id(id)).await {
-            Ok(Beat::Ok) => Beat::Ok,
+            Ok(Beat::Ok) => {
+                self.failing = false;
+                Beat::Ok
+            }
             Ok(Beat::Lost) => {
                 warn!(%id, registry = %self.consul.describe(), "the agent lost the registration: registering again");
                 Beat::Lost
             }
             Err(error) => {
-                debug!(%id, %error, "a heartbeat failed");
+                self.failed(&error, "a heartbeat failed: without one the agent soon holds the instance for dead");
                 Beat::Ok
             }
         }
@@ -258,6 +263,56 @@ impl Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consul::{fake::Fake, logs::Logs};
+
+    /// A lease of an agent that says no to whatever it is asked, after one that was not there.
+    async fn refused(logs: &Logs) -> (Lease, Fake) {
+        let gone = Fake::start();
+        let consul = Consul::new(&gone.config()).unwrap();
+        let address = gone.stop().await;
+        let advertised = Advertised::new(None, SocketAddr::from(([127, 0, 0, 1], 50))).unwrap();
+        let description = Description::new("echo", &[], &[]);
+        let (mut lease, _) = Lease::new(consul, description, advertised, CancellationToken::new());
+        for _ in 0..2 {
+            let error = lease.register().await.unwrap_err();
+            lease.failed(&error, "not registered");
+        }
+        assert_eq!(logs.lines("WARN").len(), 1, "{:?}", logs.lines("WARN"));
+        assert!(logs.lines("WARN")[0].contains("gone"));
+        let fake = Fake::start_at(&address);
+        for _ in 0..3 {
+            fake.script(403, None, "no");
+        }
+        (lease, fake)
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_is_gone_is_told_of_once_and_a_refusal_once() {
+        let logs = Logs::capture();
+        let (mut lease, _fake) = refused(&logs).await;
+        for _ in 0..3 {
+            let error = lease.register().await.unwrap_err();
+            lease.failed(&error, "not registered");
+        }
+        assert_eq!(logs.lines("WARN").len(), 2, "{:?}", logs.lines("WARN"));
+        assert!(logs.lines("WARN")[1].contains("not registered"));
+        lease.register().await.unwrap();
+        assert!(!lease.failing, "the next refusal is told again");
+    }
+
+    #[tokio::test]
+    async fn heartbeats_that_are_refused_are_told_of_once() {
+        let logs = Logs::capture();
+        let (mut lease, _fake) = refused(&logs).await;
+        let id = "echo-1".into();
+        for _ in 0..3 {
+            assert_eq!(lease.beat(&id).await, Beat::Ok);
+        }
+        assert_eq!(logs.lines("WARN").len(), 2, "{:?}", logs.lines("WARN"));
+        assert!(logs.lines("WARN")[1].contains("heartbeat"));
+        lease.beat(&id).await;
+        assert!(!lease.failing, "the next refusal is told again");
+    }
 
     fn advertised(text: Option<&str>, listening: &str) -> Result<(Option<String>, u16), String> {
         let advertised = Advertised::new(text, listening.parse().unwrap());

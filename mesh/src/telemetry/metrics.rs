@@ -24,7 +24,7 @@ pub(crate) struct Metrics {
 }
 
 /// Who an attempt was for: the method without a leading `/`, and the service asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AttemptLabels {
     method: KeyValue,
     target: KeyValue,

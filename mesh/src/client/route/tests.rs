@@ -93,6 +93,21 @@ fn options_override_the_descriptors_and_do_not_travel_on() {
 }
 
 #[test]
+fn metrics_name_the_methods_that_a_descriptor_tells_here_or_at_the_call_site() {
+    for (path, unary, name) in [
+        ("/test.v1.Echo/Get", None, "test.v1.Echo/Get"),
+        ("/learned.v1.Echo/Get", Some(true), "learned.v1.Echo/Get"),
+        ("/learned.v1.Echo/Watch", Some(false), "learned.v1.Echo/Watch"),
+        ("/from.a.Stranger/Get", None, "other"),
+    ] {
+        let mut request = request(path);
+        request.extensions_mut().insert(CallOptions { unary, ..CallOptions::default() });
+        let call = table().select(request, &Context::default(), Instant::now());
+        assert_eq!(*call.route.labels, AttemptLabels::new(name, "users"), "{path}");
+    }
+}
+
+#[test]
 fn a_call_is_a_child_of_the_served_call_else_of_its_own_header_else_a_root() {
     let (served, named) = (TraceContext::root(), TraceContext::root());
     let trace_of = |served: Option<TraceContext>, named: Option<TraceContext>| {

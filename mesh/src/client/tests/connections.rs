@@ -5,10 +5,16 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tonic::Code;
 
+use tokio_util::sync::CancellationToken;
+
 use super::support::{HEADERS, Raw, Stub, World, echo, eventually, finish, framed, grpc_head, send, world};
+use crate::client::{
+    connect::Settings,
+    pool::{Keeper, Pool, Target},
+};
 
 /// A server whose answers wait for `gate`.
 async fn gated(builder: h2::server::Builder, gate: &Arc<Notify>) -> Stub {
@@ -50,6 +56,42 @@ async fn a_peer_that_allows_one_stream_gets_more_connections_up_to_the_limit() {
         assert_eq!(call.await.unwrap().unwrap(), "late");
     }
     assert_eq!(stub.connections.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_first_are_closed_when_idle() {
+    let mut builder = h2::server::Builder::new();
+    builder.max_concurrent_streams(1);
+    let stub = Stub::with(builder, "127.0.0.1:0", echo).await;
+    let settings = Settings {
+        connect_timeout: Duration::from_secs(5),
+        max_header_bytes: 16_384,
+        keepalive_interval: Duration::from_secs(60),
+        keepalive_timeout: Duration::from_secs(60),
+        spare_idle: Duration::from_millis(50),
+    };
+    let (name, host, port) = ("stub".into(), stub.address.ip().to_string(), stub.address.port());
+    let pool = Arc::new(Pool::new(Target { name, host, port, settings, max_connections: 2 }));
+    let leaves = CancellationToken::new();
+    let keeper = Keeper::new(Arc::clone(&pool), watch::Sender::new(()));
+    let keeper = tokio::spawn(keeper.run(leaves.clone(), || ()));
+    eventually("the first connection", || pool.is_ready()).await;
+
+    let (first, spare) = (pool.take().unwrap(), pool.wait().await.unwrap());
+    let open = || stub.open.load(Ordering::SeqCst);
+    eventually("a second connection", || open() == 2).await;
+    drop(first);
+    assert!(spare.wire.was_used() && spare.wire.was_used(), "it is used as long as it carries a stream");
+    drop(spare);
+    eventually("the second is closed", || open() == 1).await;
+    assert!(pool.take().is_some(), "the first is kept, though idle as well");
+    assert_eq!(stub.connections.load(Ordering::SeqCst), 2);
+
+    let first = pool.take().unwrap();
+    assert!(pool.wait().await.is_ok(), "another is made when it is needed");
+    drop(first);
+    leaves.cancel();
+    keeper.await.unwrap();
 }
 
 #[tokio::test]

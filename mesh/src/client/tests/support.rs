@@ -40,7 +40,9 @@ type Handler = Arc<dyn Fn(Request<RecvStream>, SendResponse<Bytes>) -> BoxFuture
 /// A server on a free port; it is gone, with its connections, when dropped.
 pub(super) struct Stub {
     pub(super) address: SocketAddr,
+    /// Connections that were made, and those that have not ended.
     pub(super) connections: Arc<AtomicUsize>,
+    pub(super) open: Arc<AtomicUsize>,
     pub(super) streams: Arc<AtomicUsize>,
     /// Raised to send GOAWAY on all connections.
     drain: watch::Sender<bool>,
@@ -71,22 +73,21 @@ impl Stub {
         let drain = watch::Sender::new(false);
         let (connections, streams) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let mut tasks = JoinSet::new();
+        let open = Arc::<AtomicUsize>::default();
         let (made, opened, drained) = (Arc::clone(&connections), Arc::clone(&streams), drain.clone());
+        let lasting = Arc::clone(&open);
         tasks.spawn(async move {
-            let mut open = JoinSet::new();
+            let mut running = JoinSet::new();
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
                 made.fetch_add(1, Ordering::SeqCst);
-                open.spawn(serve(
-                    socket,
-                    builder.clone(),
-                    Arc::clone(&handler),
-                    Arc::clone(&opened),
-                    drained.subscribe(),
-                ));
+                let (handler, opened, lasting) = (Arc::clone(&handler), Arc::clone(&opened), Arc::clone(&lasting));
+                lasting.fetch_add(1, Ordering::SeqCst);
+                let served = serve(socket, builder.clone(), handler, opened, drained.subscribe());
+                running.spawn(served.map(move |()| lasting.fetch_sub(1, Ordering::SeqCst)));
             }
         });
-        Self { address, connections, streams, drain, tasks }
+        Self { address, connections, open, streams, drain, tasks }
     }
 
     /// Sends GOAWAY on the connections that exist; new ones are served.

@@ -102,16 +102,16 @@ async fn who_is_in_a_hurry_waits_for_nothing() {
     let mut config = consul.config();
     config.server.drain.propagation = Duration::from_secs(600);
     config.server.drain.grace = Duration::from_secs(600);
-    let mesh = Mesh::new(config).unwrap();
-    let listener = accept::listen(mesh.config().server.listen).await.unwrap();
-    let running = Running::start(&mesh, methods.routes(), listener).await.unwrap();
+    let parts = Mesh::new(config).unwrap().serve(Routes::default()).parts;
+    let listener = accept::listen(parts.config.listen).await.unwrap();
+    let running = Running::start(&parts, methods.routes(), listener).await.unwrap();
     let client = Client::connect(running.local).await;
     let _call = client.open(post("Wait")).await;
     soon(begins).await.unwrap();
     consul.was_asked("register", 1).await;
     let hurry = tokio_util::sync::CancellationToken::new();
     hurry.cancel();
-    soon(running.leaving.drain(&mesh.config().server.drain, &hurry)).await;
+    soon(running.leaving.drain(&parts.config.drain, &hurry)).await;
     assert_eq!(consul.asked().last().unwrap(), "deregister");
 }
 
