@@ -77,10 +77,16 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Largest list of request headers, in bytes. Default 16 KiB.
     pub header_bytes: u32,
-    /// Time to the first byte, and to the end of the headers of a request. Default 10 s.
+    /// Time from opening to the first byte, and from the first byte of a request to the end of its headers. Default
+    /// 10 s.
     pub header_timeout: Duration,
+    /// How long an HTTP/1.1 connection may be without a request: longer than clients and proxies keep theirs, or they
+    /// send a request into the closing. HTTP/2 connections stay while pings are answered. Default 120 s.
+    pub idle_timeout: Duration,
     /// Time to the end of the body of a REST or gRPC-Web request. Default 30 s.
     pub body_timeout: Duration,
+    /// Connections at once; beyond that new ones wait in the system's queue. Default 10,000.
+    pub connections: usize,
     /// Requests at once on one HTTP/2 connection. Default 1,000.
     pub streams: u32,
     /// How long requests that run get to end when the gateway leaves. Default 30 s.
@@ -93,7 +99,9 @@ impl Default for Limits {
             body_bytes: 4 * 1024 * 1024,
             header_bytes: 16 * 1024,
             header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(120),
             body_timeout: Duration::from_secs(30),
+            connections: 10_000,
             streams: 1_000,
             grace: Duration::from_secs(30),
         }

@@ -54,7 +54,7 @@ async fn main() -> ExitCode {
     match run(args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("selvedge-gateway: {error:#}");
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -81,7 +81,8 @@ pub(crate) fn to_rest(headers: &HeaderMap) -> HeaderMap {
 
 fn copy(headers: &HeaderMap, dropped: impl Fn(&str) -> bool) -> HeaderMap {
     let named = named_by_connection(headers);
-    let kept = headers.iter().filter(|(name, _)| !dropped(name.as_str()) && !named.contains(&name.as_str().to_owned()));
+    let of_connection = |name: &HeaderName| named.iter().any(|named| named == name.as_str());
+    let kept = headers.iter().filter(|(name, _)| !dropped(name.as_str()) && !of_connection(name));
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 

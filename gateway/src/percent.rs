@@ -76,5 +76,11 @@ mod tests {
             let encoded = utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
             prop_assert_eq!(decode(&encoded).unwrap(), text);
         }
+
+        #[test]
+        fn no_text_can_break_it(text in "\\PC{0,20}|[%a-fz0-9]{0,20}") {
+            _ = decode(&text);
+            _ = decode_but_slash(&text);
+        }
     }
 }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::{HeaderValue, Method, Request, Response, header::CONTENT_LENGTH};
+use http::{
+    HeaderValue, Method, Request, Response,
+    header::{CONTENT_LENGTH, ORIGIN},
+};
 use http_body::Body as _;
 use selvedge::TraceContext;
 use tokio::time::Instant;
@@ -44,10 +47,12 @@ impl Pipeline {
         let mut response = match self.cors.preflight(&parts) {
             Some(response) => response,
             None => {
-                let sent = parts.headers.clone();
+                let origin = parts.headers.get(ORIGIN).cloned();
                 let mut response = self.serve(protocol, Request::from_parts(parts, body)).await;
                 // After the protocols, refusals included: a page that cannot read an error cannot tell what is wrong.
-                self.cors.expose(&sent, response.headers_mut());
+                if let Some(origin) = origin {
+                    self.cors.expose(&origin, response.headers_mut());
+                }
                 response
             }
         };

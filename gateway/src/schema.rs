@@ -17,6 +17,6 @@ pub(crate) use self::{
     bindings::{Binding, BodyRule},
     index::{OWN, Schema, Target},
     learn::Learner,
-    learned::{Files, Learned},
+    learned::{Files, Learned, Method},
     routes::Matched,
 };

@@ -1,4 +1,4 @@
-//! Real connections on a port of loopback.
+//! Real connections on a port of loopback, and the times of connections in memory.
 
 use std::net::SocketAddr;
 
@@ -11,6 +11,8 @@ use tokio::{
 
 use super::*;
 use crate::testing::{Stub, answer, framed, pipeline};
+
+mod times;
 
 /// Long enough for a slow machine; no test waits for it to pass.
 const SOON: Duration = Duration::from_secs(20);
@@ -112,4 +114,49 @@ async fn a_drain_ends_idle_connections_and_waits_for_requests() {
     assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
     timeout(SOON, running.serving).await.expect("the drain ended").unwrap();
     assert!(TcpStream::connect(running.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_connection_beyond_the_bound_waits_for_a_place() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut pipeline = pipeline(&shop());
+    pipeline.limits.connections = 1;
+    tokio::spawn(serve(listener, Arc::new(pipeline), CancellationToken::new()));
+    let get = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut first = say(address, get).await;
+    let mut seen = [0; 15];
+    timeout(SOON, first.read_exact(&mut seen)).await.unwrap().unwrap();
+    let second = say(address, b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    for _ in 0..20 {
+        // Each answer is a turn in which the second could have been served too.
+        first.write_all(get).await.unwrap();
+        timeout(SOON, first.read_exact(&mut [0; 100])).await.unwrap().unwrap();
+    }
+    assert!(second.try_read(&mut seen).is_err(), "the second was served while the first was there");
+    drop(first);
+    assert!(until_closed(second).await.starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+/// One message must not be read as two by what stands behind another proxy (RFC 9112 section 6.3).
+#[tokio::test]
+async fn a_body_of_two_lengths_is_not_read_as_two_requests() {
+    let running = start(SOON, shop()).await;
+    let head = "POST /v1/items HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
+    for lengths in
+        ["Content-Length: 2\r\nContent-Length: 30\r\n", "Content-Length: 2, 30\r\n", "Content-Length: +2\r\n"]
+    {
+        let text = until_closed(say(running.address, format!("{head}{lengths}\r\n{{}}").as_bytes()).await).await;
+        assert!(text.starts_with("HTTP/1.1 400"), "{lengths}: {text}");
+    }
+    for coding in ["gzip", "chunked, gzip", "xchunked"] {
+        let sent = format!("{head}Transfer-Encoding: {coding}\r\n\r\n0\r\n\r\n");
+        let text = until_closed(say(running.address, sent.as_bytes()).await).await;
+        assert!(text.starts_with("HTTP/1.1 400"), "{coding}: {text}");
+    }
+    let both = format!(
+        "{head}Connection: close\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"
+    );
+    let text = until_closed(say(running.address, both.as_bytes()).await).await;
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.matches("HTTP/1.1").count() == 1, "{text}");
 }

@@ -119,6 +119,17 @@ async fn a_body_cannot_break_out_of_its_field() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_nested_without_end_is_refused() {
+    let stub = shop();
+    let nested = |depth: usize| format!("{}{}{}", "{\"inside\":".repeat(depth), "{}", "}".repeat(depth));
+    for (depth, wanted) in [(90, 200), (120, 200), (800, 400)] {
+        let body = format!("{{\"shopFloor\":{}}}", nested(depth));
+        let answered = send(&stub, request("POST", "/v1/items:search", JSON, body)).await;
+        assert!(answered.status == wanted, "{depth}: {}", answered.json());
+    }
+}
+
+#[tokio::test]
 async fn malformed_json_names_the_field_that_it_is_in() {
     for (broken, field) in [
         (r#"{"displayName": nope}"#, "item.display_name"),
@@ -166,7 +177,9 @@ async fn a_path_or_verb_that_is_not_there_is_told_apart() {
     assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));
     assert_ne!(head.headers["content-length"], "0");
     let streams = send(&stub, request("GET", "/v1/items/1:watch", &[], "")).await;
-    assert_eq!(streams.status, 501);
+    assert_eq!((streams.status, streams.json()["code"].clone()), (StatusCode::NOT_IMPLEMENTED, json!(12)));
+    let message = streams.json()["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("/shop.v1.ShopService/WatchItems") && message.contains("gRPC-Web"), "{message}");
 }
 
 #[tokio::test]

@@ -71,5 +71,10 @@ mod tests {
             let text: Vec<u8> = pieces.iter().flat_map(|piece| encode(piece)).collect();
             prop_assert_eq!(decode(text.chunks(cut)).unwrap(), pieces.concat());
         }
+
+        #[test]
+        fn no_bytes_can_break_it(bytes in proptest::collection::vec(any::<u8>(), 0..40), cut in 1usize..9) {
+            prop_assert_eq!(decode(bytes.chunks(cut)).is_ok(), decode(std::iter::once(&bytes[..])).is_ok());
+        }
     }
 }

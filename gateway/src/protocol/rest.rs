@@ -17,7 +17,7 @@ use crate::{
     config::Limits,
     error::Failure,
     metadata,
-    schema::{Binding, BodyRule, Matched, Schema, Target},
+    schema::{Binding, BodyRule, Matched, Method as Rpc, Schema, Target},
     transcode,
     upstream::Upstreams,
 };
@@ -95,8 +95,7 @@ async fn decode(
 ) -> Result<Request<Body>, Failure> {
     let method = &binding.method;
     if method.options.unary != Some(true) {
-        let text = format!("{} streams, which REST does not do yet: call it by gRPC or gRPC-Web", method.path);
-        return Err(Failure::new(Code::Unimplemented, text));
+        return Err(Failure::new(Code::Unimplemented, streams(method)));
     }
     let place = binding.body.place();
     let read = body::collect(sent, &parts.headers, limits.body_bytes, limits.body_timeout).await;
@@ -116,6 +115,17 @@ async fn decode(
         request.headers_mut().insert("grpc-timeout", timeout);
     }
     Ok(request)
+}
+
+/// Says what to use in place of REST: gRPC-Web streams answers only.
+fn streams(method: &Rpc) -> String {
+    let path = &method.path;
+    let instead = if method.descriptor.is_client_streaming() {
+        format!("call {path} by gRPC")
+    } else {
+        format!("call {path} by gRPC, or POST it by gRPC-Web (content-type application/grpc-web+proto)")
+    };
+    format!("this method streams, which REST does not do: {instead}")
 }
 
 fn target(binding: &Binding) -> Target {

@@ -208,5 +208,10 @@ mod tests {
             let (sorted, shuffled) = (routes(&TEMPLATES), routes(&order));
             prop_assert_eq!(sorted.find(&http, &path), shuffled.find(&http, &path));
         }
+
+        #[test]
+        fn no_path_can_break_it(path in "\\PC{0,40}|(/?[:%*.a-f0-9]{0,4}){0,8}") {
+            _ = routes(&TEMPLATES).find("GET", &path);
+        }
     }
 }

@@ -97,6 +97,8 @@ fn literal(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn captured(template: &str, path: &str) -> Vec<(String, String)> {
@@ -138,6 +140,17 @@ mod tests {
     fn a_bad_template_is_an_error() {
         for bad in ["v1", "/v1//x", "/v1/{a", "/v1/{a=**}/x", "/v1/{a={b}}", "/v1/x:", "/v1/{}"] {
             assert!(Template::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_can_break_it(text in "/?([a-z*{}=/:.%]{0,4}){0,8}|\\PC{0,40}", path in "\\PC{0,40}") {
+            if let Ok(template) = Template::parse(&text) {
+                _ = template.shape();
+                let segments: Vec<&str> = path.split('/').collect();
+                template.variables.iter().for_each(|variable| _ = variable.capture(&segments));
+            }
         }
     }
 }

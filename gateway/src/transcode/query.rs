@@ -9,6 +9,10 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Value};
 
 use crate::{error::Failure, percent, transcode::value};
 
+/// How deep in messages a parameter may reach: what is made of it must be encoded, and no parser of protobuf takes
+/// more than 100.
+const DEPTH: usize = 32;
+
 /// Fields that are no query parameters.
 #[derive(Clone, Debug)]
 pub(crate) enum Taken {
@@ -25,6 +29,9 @@ pub(crate) fn bind(message: &mut DynamicMessage, query: &str, taken: &Taken) -> 
         let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
         let name = decode(name)?;
         let text = decode(text)?;
+        if name.split('.').nth(DEPTH).is_some() {
+            return Err(Failure::field("", &format!("a parameter reaches more than {DEPTH} messages deep")));
+        }
         let fields = value::resolve(&message_of(message), &name).ok_or_else(|| unknown(message, &name))?;
         let path = path_of(&fields);
         if taken.holds(&path) {
@@ -35,10 +42,10 @@ pub(crate) fn bind(message: &mut DynamicMessage, query: &str, taken: &Taken) -> 
             return Err(Failure::field(&path, "is a map, which a query cannot give"));
         }
         let parsed = value::parse(&last.kind(), &text).map_err(|why| Failure::field(&path, &why))?;
+        check_oneof(message, &fields).map_err(|why| Failure::field(&path, &why))?;
         if last.is_list() {
             push(message, &fields, parsed).map_err(|why| Failure::field(&path, why))?;
         } else if seen.insert(path.clone()) {
-            check_oneof(message, &fields).map_err(|why| Failure::field(&path, &why))?;
             value::set(message, &fields, parsed);
         } else {
             return Err(Failure::field(&path, "is given more than once, and takes one value"));
@@ -80,11 +87,14 @@ fn push(message: &mut DynamicMessage, fields: &[FieldDescriptor], parsed: Value)
     Ok(())
 }
 
-/// Of the fields of a oneof only one may be given.
-fn check_oneof(message: &mut DynamicMessage, fields: &[FieldDescriptor]) -> Result<(), String> {
-    let Some((last, outer)) = fields.split_last() else { return Ok(()) };
-    let Some(oneof) = last.containing_oneof().filter(|oneof| !oneof.is_synthetic()) else { return Ok(()) };
-    let inner = value::inner(message, outer);
-    let other = oneof.fields().find(|field| field != last && inner.has_field(field));
-    other.map_or(Ok(()), |other| Err(format!("cannot be given together with {}", other.name())))
+/// Of the fields of a oneof only one may be given, be it the last of the path or a message on the way.
+fn check_oneof(message: &DynamicMessage, fields: &[FieldDescriptor]) -> Result<(), String> {
+    let Some((field, deeper)) = fields.split_first() else { return Ok(()) };
+    let oneof = field.containing_oneof().filter(|oneof| !oneof.is_synthetic());
+    let other = oneof.and_then(|oneof| oneof.fields().find(|other| other != field && message.has_field(other)));
+    if let Some(other) = other {
+        return Err(format!("cannot be given together with {}", other.name()));
+    }
+    let value = message.get_field(field);
+    value.as_message().map_or(Ok(()), |inner| check_oneof(inner, deeper))
 }

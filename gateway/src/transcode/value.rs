@@ -42,7 +42,7 @@ pub(crate) fn parse(kind: &Kind, text: &str) -> Result<Value, String> {
     let number = |what: &str| format!("{text:?} is not {what}");
     match kind {
         Kind::Double => float(text).map(Value::F64).ok_or_else(|| number("a number")),
-        Kind::Float => float(text).map(|value| Value::F32(narrow(value))).ok_or_else(|| number("a number")),
+        Kind::Float => float(text).and_then(narrow).map(Value::F32).ok_or_else(|| number("a 32-bit number")),
         Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => {
             text.parse().map(Value::I32).map_err(|_| number("a 32-bit integer"))
         }
@@ -72,9 +72,11 @@ fn float(text: &str) -> Option<f64> {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a float field takes the nearest value that it can hold")]
-fn narrow(value: f64) -> f32 {
-    value as f32
+/// Returns the nearest value that a float can hold, if there is one near.
+#[expect(clippy::cast_possible_truncation, reason = "what does not fit becomes infinite, and is refused")]
+fn narrow(value: f64) -> Option<f32> {
+    let narrow = value as f32;
+    (narrow.is_infinite() == value.is_infinite()).then_some(narrow)
 }
 
 /// Either alphabet, padded or not, as JSON takes bytes.
@@ -104,7 +106,7 @@ fn well_known(descriptor: &MessageDescriptor, text: &str) -> Result<DynamicMessa
             let json = StrDeserializer::<ValueError>::new(text);
             DynamicMessage::deserialize(descriptor.clone(), json).map_err(|error| format!("{text:?}: {error}"))
         }
-        "google.protobuf.FieldMask" => Ok(field_mask(descriptor, text)),
+        "google.protobuf.FieldMask" => field_mask(descriptor, text),
         _ if full.starts_with("google.protobuf.") && full.ends_with("Value") => {
             let field = descriptor.get_field_by_name("value").filter(|field| field.kind().as_message().is_none());
             let field = field.ok_or_else(|| format!("{full} cannot be given as text"))?;
@@ -117,11 +119,18 @@ fn well_known(descriptor: &MessageDescriptor, text: &str) -> Result<DynamicMessa
 }
 
 /// Paths in either spelling: `displayName` and `display_name` are the same.
-fn field_mask(descriptor: &MessageDescriptor, text: &str) -> DynamicMessage {
-    let paths = text.split(',').map(str::trim).filter(|path| !path.is_empty());
+fn field_mask(descriptor: &MessageDescriptor, text: &str) -> Result<DynamicMessage, String> {
+    let named = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | '*');
+    let mut paths = Vec::new();
+    for path in text.split(',').map(str::trim).filter(|path| !path.is_empty()) {
+        if !path.chars().all(named) {
+            return Err(format!("{path:?} is no path of a field"));
+        }
+        paths.push(Value::String(snake(path)));
+    }
     let mut mask = DynamicMessage::new(descriptor.clone());
-    mask.set_field_by_name("paths", Value::List(paths.map(|path| Value::String(snake(path))).collect()));
-    mask
+    mask.set_field_by_name("paths", Value::List(paths));
+    Ok(mask)
 }
 
 fn snake(path: &str) -> String {

@@ -1,5 +1,6 @@
 //! Bodies, queries and paths against the messages that they become.
 
+use proptest::prelude::*;
 use prost_reflect::DynamicMessage;
 use serde_json::{Value as Json, json};
 
@@ -11,12 +12,15 @@ use crate::{
 };
 
 fn made(verb: &str, path: &str, body: &str) -> Result<Json, Failure> {
+    message(verb, path, body).map(|message| serde_json::to_value(message).unwrap())
+}
+
+fn message(verb: &str, path: &str, body: &str) -> Result<DynamicMessage, Failure> {
     let schema = shop();
     let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
     let Matched::Route(binding, segments) = schema.route(verb, path) else { panic!("no route {verb} {path}") };
     let parts = Parts { segments: &segments, query, body: body.as_bytes() };
-    let message: DynamicMessage = request(binding, parts)?;
-    Ok(serde_json::to_value(message).unwrap())
+    request(binding, parts)
 }
 
 fn search(query: &str) -> Result<Json, Failure> {
@@ -40,6 +44,11 @@ fn a_query_sets_fields_of_every_kind() {
         ("price=NaN&big=18446744073709551615", json!({ "price": "NaN", "big": "18446744073709551615" })),
         ("owner=ann", json!({ "owner": "ann" })),
         ("note=", json!({ "note": "" })),
+        (
+            "shopFloor.label=a&shopFloor.inside.label=b&shop_floor.labels=c&shop_floor.labels=d",
+            json!({ "shopFloor": { "label": "a", "labels": ["c", "d"], "inside": { "label": "b" } } }),
+        ),
+        ("weight=-Infinity", json!({ "weight": "-Infinity" })),
     ] {
         assert_eq!(search(query).unwrap(), wanted, "{query}");
     }
@@ -65,11 +74,42 @@ fn a_query_that_fits_no_field_is_refused_by_its_name() {
         ("labels=1", "labels"),
         ("sizes.width=1", "sizes.width"),
         ("owner=a&maker=b", "maker"),
+        ("shopFloor.label=a&storeRoom.label=b", "store_room.label"),
+        ("shopFloor.label=a&storeRoom.labels=b", "store_room.labels"),
+        ("weight=1e39", "weight"),
+        ("readMask=a%20b", "read_mask"),
         ("text=%zz", ""),
     ] {
         let status = search(query).expect_err(query).status;
         let details = tonic_types::StatusExt::get_details_bad_request(&status).unwrap();
         assert_eq!(details.field_violations[0].field, field, "{query}: {}", status.message());
+    }
+}
+
+#[test]
+fn a_parameter_that_reaches_too_deep_is_refused() {
+    let deep = |depth: usize| format!("shopFloor.{}label=x", "inside.".repeat(depth));
+    assert!(search(&deep(30)).is_ok());
+    assert!(search(&deep(31)).is_err());
+    // So deep that encoding it would exhaust the stack.
+    assert!(search(&deep(100_000)).is_err());
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_is_sent_can_break_it(query in "([a-zA-Z.]{0,12}=?[%&+=a-zA-Z0-9:-]{0,8}&?){0,4}|\\PC{0,40}", body in ".{0,40}") {
+        _ = message("GET", &format!("/v1/items:search?{query}"), "");
+        _ = message("POST", "/v1/items", &body);
+        _ = message("PATCH", "/v1/items/1", &body);
+    }
+
+    #[test]
+    fn no_value_can_break_its_field(field in 0usize..32, text in "\\PC{0,30}|[-+0-9eE.:TZs]{0,30}") {
+        let descriptor = crate::testing::message("SearchItemsRequest");
+        let fields: Vec<_> = descriptor.fields().collect();
+        let name = fields[field % fields.len()].name().to_owned();
+        let encoded = percent_encoding::utf8_percent_encode(&text, percent_encoding::NON_ALPHANUMERIC);
+        _ = message("GET", &format!("/v1/items:search?{name}={encoded}"), "");
     }
 }
 
