@@ -2,8 +2,11 @@
 
 use std::{future::Future, net::SocketAddr, path::Path, time::Duration};
 
-use anyhow::{Context as _, bail};
-use futures::{FutureExt as _, future::try_join_all};
+use anyhow::{Context as _, anyhow, bail};
+use futures::{
+    FutureExt as _,
+    future::{select_all, try_join_all},
+};
 use selvedge::{Config, Telemetry};
 use selvedge_gateway::{Expose, Gateway};
 use selvedge_kit::{
@@ -11,7 +14,7 @@ use selvedge_kit::{
     program::{Ready, Shutdown},
 };
 use selvedge_registry::Registry;
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{sync::oneshot, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::options::Options;
@@ -37,13 +40,65 @@ pub(crate) struct Stack {
 struct Group {
     name: &'static str,
     stop: CancellationToken,
-    parts: Vec<JoinHandle<anyhow::Result<()>>>,
+    parts: JoinSet<anyhow::Result<()>>,
 }
 
-/// A part that was spawned, and its address once it is ready.
-struct Starting {
-    part: JoinHandle<anyhow::Result<()>>,
-    ready: oneshot::Receiver<SocketAddr>,
+impl Group {
+    fn new(name: &'static str) -> Self {
+        Self { name, stop: CancellationToken::new(), parts: JoinSet::new() }
+    }
+
+    /// Spawns a part, and returns where it tells its address once it is ready.
+    fn spawn<Fut>(&mut self, run: impl FnOnce(Shutdown, Ready) -> Fut) -> oneshot::Receiver<SocketAddr>
+    where
+        Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let (tell, ready) = oneshot::channel();
+        let tell: Ready = Box::new(move |address| _ = tell.send(address));
+        self.parts.spawn(run(self.stopped(), tell));
+        ready
+    }
+
+    fn stopped(&self) -> Shutdown {
+        self.stop.clone().cancelled_owned().boxed()
+    }
+
+    /// Waits until a part ends by itself, which none should, and says why it did.
+    async fn first_ended(&mut self) -> anyhow::Error {
+        let name = self.name;
+        match self.parts.join_next().await {
+            Some(Ok(Err(error))) => error.context(format!("{name} failed")),
+            Some(Err(panic)) => anyhow!("{name} failed: {panic}"),
+            Some(Ok(Ok(()))) | None => anyhow!("{name} ended by itself"),
+        }
+    }
+
+    /// Waits for the parts to be ready; if one ends instead, its error is the answer.
+    async fn ready<T>(
+        &mut self,
+        waiting: impl Future<Output = Result<T, oneshot::error::RecvError>>,
+    ) -> anyhow::Result<T> {
+        match tokio::time::timeout(START_LIMIT, waiting).await {
+            Ok(Ok(value)) => Ok(value),
+            // A part dropped what would have told its address: it is about to end.
+            Ok(Err(_)) => Err(self.first_ended().await),
+            Err(_) => bail!("{} was not ready within {} s", self.name, START_LIMIT.as_secs()),
+        }
+    }
+
+    /// Ends the parts, and waits for them.
+    async fn drain(mut self) {
+        let part = self.name;
+        tracing::info!(part, "drains");
+        self.stop.cancel();
+        while let Some(ended) = self.parts.join_next().await {
+            match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(part, error = format!("{error:#}"), "did not end well"),
+                Err(error) => tracing::warn!(part, %error, "did not end well"),
+            }
+        }
+    }
 }
 
 impl Stack {
@@ -61,16 +116,8 @@ impl Stack {
 
     /// Waits until a part ends by itself, which none should.
     pub(crate) async fn failed(&mut self) -> anyhow::Error {
-        let parts = self.groups.iter_mut().flat_map(|group| {
-            let name = group.name;
-            group.parts.iter_mut().map(move |part| Box::pin(async move { (name, part.await) }))
-        });
-        let ((name, result), ..) = futures::future::select_all(parts).await;
-        match result {
-            Ok(Ok(())) => anyhow::anyhow!("{name} ended by itself"),
-            Ok(Err(error)) => error.context(format!("{name} failed")),
-            Err(panic) => anyhow::anyhow!("{name} failed: {panic}"),
-        }
+        let groups = self.groups.iter_mut().map(|group| Box::pin(group.first_ended()));
+        select_all(groups).await.0
     }
 
     /// Ends everything in order: gateway, services, registry.
@@ -151,10 +198,10 @@ async fn start_registry(listen: SocketAddr, groups: &mut Vec<Group>) -> anyhow::
         format!("the registry cannot start: use a Consul that runs there with --registry http://{listen}, or another address with --registry-listen")
     })?;
     let url = format!("http://{}", registry.local_addr());
-    let stop = CancellationToken::new();
-    let stopped = stop.clone().cancelled_owned();
-    let part = tokio::spawn(async move { Ok(registry.run(stopped).await?) });
-    groups.push(Group { name: "registry", stop, parts: vec![part] });
+    let mut group = Group::new("registry");
+    let stopped = group.stopped();
+    group.parts.spawn(async move { Ok(registry.run(stopped).await?) });
+    groups.push(group);
     Ok(url)
 }
 
@@ -168,12 +215,10 @@ where
     F: Fn(Shutdown, Ready) -> Fut,
     Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
-    let stop = CancellationToken::new();
-    let starting: Vec<_> = (0..count).map(|_| spawn(&stop, &run)).collect();
-    let (parts, waiting): (Vec<_>, Vec<_>) = starting.into_iter().map(|one| (one.part, one.ready)).unzip();
-    groups.push(Group { name, stop, parts });
+    groups.push(Group::new(name));
     let group = groups.last_mut().expect("just pushed");
-    ready(group, try_join_all(waiting)).await
+    let waiting: Vec<_> = (0..count).map(|_| group.spawn(&run)).collect();
+    group.ready(try_join_all(waiting)).await
 }
 
 async fn start_gateway(
@@ -190,61 +235,18 @@ async fn start_gateway(
         ..selvedge_gateway::Options::new(config("gateway", registry_url))
     })?;
     let admin_routes = gateway.admin();
-    let stop = CancellationToken::new();
-    let Starting { part, ready: listening } =
-        spawn(&stop, |stop, ready| async move { Ok(gateway.run(stop, ready).await.context("--gateway-listen")?) });
-    let admin_stop = stop.clone().cancelled_owned();
-    let telemetry = telemetry.clone();
-    let admin = tokio::spawn(async move { Ok(telemetry.serve_admin(admin, admin_routes, admin_stop).await?) });
-    groups.push(Group { name: "gateway", stop, parts: vec![part, admin] });
+    groups.push(Group::new("gateway"));
     let group = groups.last_mut().expect("just pushed");
-    ready(group, listening).await
-}
-
-fn spawn<F, Fut>(stop: &CancellationToken, run: F) -> Starting
-where
-    F: FnOnce(Shutdown, Ready) -> Fut,
-    Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
-{
-    let (tell, ready) = oneshot::channel();
-    let tell: Ready = Box::new(move |address| _ = tell.send(address));
-    let part = tokio::spawn(run(stop.clone().cancelled_owned().boxed(), tell));
-    Starting { part, ready }
-}
-
-/// Waits for the parts of a group to be ready; if one ends instead, its error is the answer.
-async fn ready<T>(
-    group: &mut Group,
-    waiting: impl Future<Output = Result<T, oneshot::error::RecvError>>,
-) -> anyhow::Result<T> {
-    let name = group.name;
-    match tokio::time::timeout(START_LIMIT, waiting).await {
-        Ok(Ok(value)) => Ok(value),
-        Err(_) => bail!("{name} was not ready within {} s", START_LIMIT.as_secs()),
-        Ok(Err(_)) => {
-            for part in group.parts.drain(..) {
-                if part.is_finished() {
-                    part.await?.with_context(|| format!("{name} cannot start"))?;
-                } else {
-                    part.abort();
-                }
-            }
-            bail!("{name} ended before it was ready")
-        }
-    }
+    let listening =
+        group.spawn(|stop, ready| async move { gateway.run(stop, ready).await.context("--gateway-listen") });
+    let (telemetry, stopped) = (telemetry.clone(), group.stopped());
+    group.parts.spawn(async move { Ok(telemetry.serve_admin(admin, admin_routes, stopped).await?) });
+    group.ready(listening).await
 }
 
 async fn drain(mut groups: Vec<Group>) {
-    while let Some(Group { name, stop, parts }) = groups.pop() {
-        tracing::info!(part = name, "drains");
-        stop.cancel();
-        for part in parts {
-            match part.await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(part = name, error = format!("{error:#}"), "did not end well"),
-                Err(error) => tracing::warn!(part = name, %error, "did not end well"),
-            }
-        }
+    while let Some(group) = groups.pop() {
+        group.drain().await;
     }
 }
 
