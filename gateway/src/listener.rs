@@ -1,6 +1,8 @@
 //! The public port: HTTP/1.1 and HTTP/2 by prior knowledge, told apart by the first bytes.
 
 mod patience;
+
+mod linger;
 mod requests;
 mod watch;
 
@@ -15,6 +17,7 @@ use hyper_util::{
         graceful::{GracefulShutdown, Watcher},
     },
 };
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -27,7 +30,7 @@ use tracing::{debug, info, warn};
 
 use self::{
     patience::{Patience, Times},
-    requests::{Answer, Requests},
+    requests::{Answer, Requests, Sent},
 };
 use crate::{config::Limits, pipeline::Pipeline};
 
@@ -90,6 +93,8 @@ impl Door {
                     self.refused = false;
                     // What is lost without it is only time.
                     _ = stream.set_nodelay(true);
+                    // And without this only a place, for as long as the connection may be idle.
+                    _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive());
                     return (stream, place);
                 }
                 Err(error) => self.pause(&error).await,
@@ -116,6 +121,11 @@ impl Door {
         }
         tokio::time::sleep(REFUSED).await;
     }
+}
+
+/// Finds out about clients that are gone without a word.
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(PING).with_interval(PONG / 4).with_retries(4)
 }
 
 fn builder(limits: &Limits) -> Builder<TokioExecutor> {
@@ -150,9 +160,13 @@ async fn connection<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let service = service_fn(move |request: Request<Incoming>| {
         // Here, and not when the future is polled: the head has ended.
         let running = (request.version() != Version::HTTP_2).then(|| requests.begin());
+        let request = match &running {
+            Some(_) => request.map(|body| Body::new(Sent::new(body, Arc::clone(&requests)))),
+            None => request.map(Body::new),
+        };
         let pipeline = Arc::clone(&pipeline);
         async move {
-            let response = pipeline.handle(request.map(Body::new)).await;
+            let response = pipeline.handle(request).await;
             Ok::<_, Infallible>(response.map(|body| Answer::new(body, running)))
         }
     });

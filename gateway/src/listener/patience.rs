@@ -8,7 +8,7 @@ use std::{
     io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -17,7 +17,7 @@ use tokio::{
     time::Sleep,
 };
 
-use crate::listener::{requests::Requests, watch::Watch};
+use crate::listener::{linger::Linger, requests::Requests, watch::Watch};
 
 /// How long a client may be silent.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +39,8 @@ pub(crate) struct Patience<I> {
     begun: u64,
     stage: Stage,
     limit: Pin<Box<Sleep>>,
+    /// How the connection ends, since it does.
+    linger: Option<Linger>,
 }
 
 /// What a connection waits for.
@@ -55,7 +57,7 @@ enum Stage {
 impl<I> Patience<I> {
     pub(crate) fn new(io: I, times: Times, requests: Arc<Requests>) -> Self {
         let limit = Box::pin(tokio::time::sleep(times.head));
-        Self { io, times, watch: Watch::default(), requests, begun: 0, stage: Stage::Head, limit }
+        Self { io, times, watch: Watch::default(), requests, begun: 0, stage: Stage::Head, limit, linger: None }
     }
 
     fn enter(&mut self, stage: Stage) {
@@ -104,6 +106,12 @@ impl<I> Patience<I> {
         if let Watch::Http2(frames) = &self.watch { frames.blocks() } else { 0 }
     }
 
+    /// Tells whether the client may still be sending: a body that was answered before its end, or a head that was
+    /// refused. HTTP/2 has its own word for both.
+    fn may_send(&self) -> bool {
+        matches!(self.watch, Watch::Http1) && (self.stage == Stage::Head || self.requests.unread())
+    }
+
     /// An answer that its client reads slowly is still in use.
     fn wrote(&mut self, written: &Poll<io::Result<usize>>) {
         if self.stage == Stage::Idle && matches!(written, Poll::Ready(Ok(1..))) {
@@ -137,7 +145,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Patience<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Patience<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patience<I> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.io).poll_write(cx, buf);
@@ -150,7 +158,14 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Patience<I> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+        let this = self.get_mut();
+        if this.linger.is_none() {
+            ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+            if !this.may_send() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        this.linger.get_or_insert_with(Linger::new).poll(&mut this.io, cx).map(Ok)
     }
 
     fn poll_write_vectored(

@@ -4,14 +4,15 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
 use futures::task::AtomicWaker;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
 use tonic::{Status, body::Body};
 
 /// The requests of one connection.
@@ -19,6 +20,8 @@ use tonic::{Status, body::Body};
 pub(crate) struct Requests {
     begun: AtomicU64,
     ended: AtomicU64,
+    /// The body of the last request was not read to its end.
+    unread: AtomicBool,
     connection: AtomicWaker,
 }
 
@@ -30,6 +33,7 @@ impl Requests {
     /// Counts a request in.
     pub(crate) fn begin(self: &Arc<Self>) -> Running {
         self.begun.fetch_add(1, Ordering::Relaxed);
+        self.unread.store(false, Ordering::Relaxed);
         Running(Arc::clone(self))
     }
 
@@ -38,6 +42,11 @@ impl Requests {
         let ended = self.ended.load(Ordering::Acquire);
         let begun = self.begun.load(Ordering::Relaxed);
         (begun, begun != ended)
+    }
+
+    /// Tells whether the body of the last request was dropped before its end.
+    pub(crate) fn unread(&self) -> bool {
+        self.unread.load(Ordering::Acquire)
     }
 
     /// Has this woken when a request ends.
@@ -50,6 +59,48 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.0.ended.fetch_add(1, Ordering::Release);
         self.0.connection.wake();
+    }
+}
+
+/// The body of a request: tells whether it was read to its end.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    body: Incoming,
+    requests: Arc<Requests>,
+    ended: bool,
+}
+
+impl Sent {
+    pub(crate) fn new(body: Incoming, requests: Arc<Requests>) -> Self {
+        Self { body, requests, ended: false }
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        if !self.ended && !self.body.is_end_stream() {
+            self.requests.unread.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl http_body::Body for Sent {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        this.ended |= matches!(polled, Poll::Ready(None));
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -151,3 +151,24 @@ async fn an_idle_http2_connection_lives_while_it_answers_pings() {
     deaf.send(SETTLED).await;
     assert_eq!(deaf.seconds_to_close().await, (PING + PONG).as_secs());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_goes_on_after_its_refusal_is_read_for_a_while_and_no_longer() {
+    let head = b"POST /v1/items HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 9999999999\r\n\r\n";
+    let mut trickling = open(&shop());
+    trickling.send(head).await;
+    let begin = Instant::now();
+    trickling.stream.read_to_end(&mut Vec::new()).await.unwrap();
+    while trickling.stream.write_all(b"x").await.is_ok() {
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert!((30..=31).contains(&begin.elapsed().as_secs()), "{}", begin.elapsed().as_secs());
+    let mut fast = open(&shop());
+    fast.send(head).await;
+    let piece = vec![b'x'; 1 << 20];
+    let mut sent = 0;
+    while fast.stream.write_all(&piece).await.is_ok() {
+        sent += 1;
+    }
+    assert!((64..=66).contains(&sent), "{sent} MiB");
+}
