@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("selvedge: {error:#}");
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

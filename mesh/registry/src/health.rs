@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     answer::{Answer, Refusal},
     blocking::{Backend, answer},
+    filter::{Filter, shape},
     query::{Name, Read},
     record::{Service, Status},
     state::{self, CheckEntry, Entry},
@@ -15,19 +16,34 @@ use crate::{
 
 /// All instances of a service, by id; with `passing`, those of which no check fails.
 pub(crate) async fn service(State(store): State<Shared>, Name(name): Name, read: Read) -> Answer {
+    instances(&store, &name, &read, |_| true).await
+}
+
+/// The instances that speak mTLS themselves.
+pub(crate) async fn connect(State(store): State<Shared>, Name(name): Name, read: Read) -> Answer {
+    if !name.is_empty() && !read.query.caller.sees() {
+        read.query.caller.known()?;
+        return Err(Refusal::forbidden("Permission denied"));
+    }
+    instances(&store, &name, &read, |service| service.native).await
+}
+
+async fn instances(store: &Shared, name: &str, read: &Read, takes: impl Fn(&Service) -> bool) -> Answer {
     if name.is_empty() {
         return Err(Refusal::bad_request("Missing service name"));
     }
     let passing = read.query.flag("passing").map_err(|()| Refusal::bad_request("Invalid value for ?passing"))?;
+    let filter = read.query.filter(&shape::INSTANCE)?;
     let wanted = |state: &state::State, entry: &Entry<Service>| {
-        entry.value.has_tags(read.query.all("tag")) && (!passing || passes(state, &entry.value))
+        let of_request = takes(&entry.value) && entry.value.has_tags(read.query.all("tag"));
+        of_request && (!passing || passes(state, &entry.value)) && read.query.takes_node(state)
     };
     let view = |state: &state::State| {
-        let found = state.instances(&name).filter(|entry| wanted(state, entry));
-        found.map(|entry| instance(state, entry)).collect()
+        let found = state.instances(name).filter(|entry| wanted(state, entry));
+        found.map(|entry| instance(state, entry)).filter(|item| filter.matches(item)).collect()
     };
     let backend = if read.index > 0 || read.cached { Backend::Streaming } else { Backend::Blocking };
-    Ok(answer(&store, &read, backend, |state| state.service_index(&name), view).await)
+    answer(store, read, backend, |state| state.service_index(name), view).await
 }
 
 /// The checks of a service.
@@ -35,13 +51,14 @@ pub(crate) async fn checks(State(store): State<Shared>, Name(name): Name, read: 
     if name.is_empty() {
         return Err(Refusal::bad_request("Missing service name"));
     }
+    let filter = read.query.filter(&shape::CHECK)?;
     let name = name.to_lowercase();
     let of_service = |check: &&CheckEntry| check.catalog.value.service_name.to_lowercase() == name;
     let view = |state: &state::State| {
-        let found = state.checks.values().filter(of_service);
-        found.map(|check| wire::catalog_check(check, &state.node)).collect()
+        let found = state.checks.values().filter(of_service).filter(|_| read.query.takes_node(state));
+        found.map(|check| wire::catalog_check(check, &state.node)).filter(|item| filter.matches(item)).collect()
     };
-    Ok(answer(&store, &read, Backend::Blocking, |state| state.indexes.checks, view).await)
+    answer(&store, &read, Backend::Blocking, |state| state.indexes.checks, view).await
 }
 
 /// The checks of the node and of all its services.
@@ -49,11 +66,12 @@ pub(crate) async fn node(State(store): State<Shared>, Name(name): Name, read: Re
     if name.is_empty() {
         return Err(Refusal::bad_request("Missing node name"));
     }
+    let filter = read.query.filter(&shape::CHECK)?;
     let view = |state: &state::State| {
         let known = state.node.name.eq_ignore_ascii_case(&name);
-        if known { with_status(state, "any") } else { json!([]) }
+        if known { with_status(state, "any", &filter) } else { json!([]) }
     };
-    Ok(answer(&store, &read, Backend::Blocking, |state| state.indexes.checks, view).await)
+    answer(&store, &read, Backend::Blocking, |state| state.indexes.checks, view).await
 }
 
 /// The checks of a status, or `any`.
@@ -61,8 +79,11 @@ pub(crate) async fn state(State(store): State<Shared>, Name(status): Name, read:
     if status.is_empty() {
         return Err(Refusal::bad_request("Missing check state"));
     }
-    let view = |state: &state::State| with_status(state, &status);
-    Ok(answer(&store, &read, Backend::Blocking, |state| state.indexes.checks, view).await)
+    let filter = read.query.filter(&shape::CHECK)?;
+    let view = |state: &state::State| {
+        if read.query.takes_node(state) { with_status(state, &status, &filter) } else { json!([]) }
+    };
+    answer(&store, &read, Backend::Blocking, |state| state.indexes.checks, view).await
 }
 
 fn instance(state: &state::State, entry: &Entry<Service>) -> Value {
@@ -78,12 +99,12 @@ fn instance(state: &state::State, entry: &Entry<Service>) -> Value {
     })
 }
 
-fn with_status(state: &state::State, status: &str) -> Value {
+fn with_status(state: &state::State, status: &str, filter: &Filter) -> Value {
     let of_status = |check: &Value| status == "any" || check["Status"] == status;
     let mut checks: Vec<Value> = state.checks.values().map(|check| wire::catalog_check(check, &state.node)).collect();
     let place = checks.iter().take_while(|check| before_serf(check)).count();
     checks.insert(place, wire::serf_health(state));
-    checks.into_iter().filter(of_status).collect()
+    checks.into_iter().filter(of_status).filter(|item| filter.matches(item)).collect()
 }
 
 /// Whether a check comes before that of the node itself.

@@ -10,10 +10,10 @@
 //! # }
 //! ```
 //!
-//! A request walks `routes → agent | catalog | health → store`. A write changes the `state`, which counts an
+//! A request walks `routes → agent | catalog | health | kv → store`. A write changes the `state`, which counts an
 //! index per resource; a blocking read waits in `blocking` until the index of its resource passes the one it
-//! names. Beside the requests run two parts: `keeper` (leases that end, services that are reaped) and `check`
-//! (probes of gRPC, HTTP and TCP). Facts about the API: Consul's documentation, "HTTP API"; what differs from it
+//! names. Beside the requests run three parts: `keeper` (leases that end, services that are reaped), `check`
+//! (probes of gRPC, HTTP and TCP) and, where there is a folder, `disk`. Facts about the API: Consul's documentation, "HTTP API"; what differs from it
 //! stands at the differing code.
 
 mod registry;
@@ -22,15 +22,21 @@ mod routes;
 mod agent;
 mod catalog;
 mod health;
+mod kv;
 mod status;
 
+mod faults;
+
+mod access;
 mod blocking;
+mod filter;
 mod query;
 mod wire;
 
 mod check;
 mod keeper;
 
+mod disk;
 mod store;
 
 mod state;
@@ -45,4 +51,5 @@ mod error;
 pub use crate::{
     error::Error,
     registry::{Config, Registry},
+    routes::endpoints,
 };

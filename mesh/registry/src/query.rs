@@ -4,20 +4,32 @@ use std::time::Duration;
 
 use axum::{
     extract::{FromRequestParts, Path, Query as Pairs},
-    http::request::Parts,
+    http::{HeaderMap, header::AUTHORIZATION, request::Parts},
 };
 
-use crate::{answer::Refusal, duration::GoDuration, store::Shared};
+use crate::{
+    access::Caller,
+    answer::Refusal,
+    duration::GoDuration,
+    filter::{Filter, Mistake, literal::go_bool, shape::Shape},
+    state::State,
+    store::Shared,
+};
 
 /// How long a blocking read waits if it does not say, and at most (Consul's values).
 const DEFAULT_WAIT: Duration = Duration::from_secs(300);
 const MAX_WAIT: Duration = Duration::from_secs(600);
-/// Parameters that choose among the answers, and that this registry does not have: ignored, they would give too much.
-const NOT_HAD: [&str; 3] = ["filter", "node-meta", "peer"];
+/// A parameter that chooses among the answers, and that this registry does not have: ignored, it would give too much.
+const NOT_HAD: &str = "peer";
+const TOKEN: &str = "x-consul-token";
+const BEARER: &str = "bearer ";
 
-/// The pairs of the query, in their order.
+/// The pairs of the query, in their order, and who asks.
 #[derive(Debug, Default)]
-pub(crate) struct Query(Vec<(String, String)>);
+pub(crate) struct Query {
+    pairs: Vec<(String, String)>,
+    pub(crate) caller: Caller,
+}
 
 impl Query {
     /// Returns the first value of a key.
@@ -31,7 +43,7 @@ impl Query {
 
     /// Returns each value of a key that may be repeated.
     pub(crate) fn all(&self, key: &str) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
+        self.pairs.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
     /// Returns a flag that is set by its mere name; an error if the value is no boolean of Go.
@@ -53,15 +65,6 @@ impl Query {
     }
 }
 
-/// Reads a boolean as Go does (`strconv.ParseBool`).
-fn go_bool(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
-}
-
 impl FromRequestParts<Shared> for Query {
     type Rejection = Refusal;
 
@@ -69,8 +72,22 @@ impl FromRequestParts<Shared> for Query {
         let Pairs(pairs) = Pairs::<Vec<(String, String)>>::from_request_parts(parts, shared)
             .await
             .map_err(|_| Refusal::bad_request("Invalid query"))?;
-        Ok(Self(pairs))
+        let query = Self { pairs, caller: Caller::default() };
+        let caller = Caller::of(token(&query, &parts.headers).as_deref(), shared.token());
+        Ok(Self { caller, ..query })
     }
+}
+
+/// Returns the token that a request names: in its query, its own header, or as a bearer's, in this order.
+fn token(query: &Query, headers: &HeaderMap) -> Option<String> {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = || {
+        let value = header(AUTHORIZATION.as_str())?;
+        let scheme = value.get(..BEARER.len())?;
+        scheme.eq_ignore_ascii_case(BEARER).then(|| value[BEARER.len()..].trim())
+    };
+    let named = [query.get("token"), header(TOKEN), bearer()];
+    named.into_iter().flatten().find(|token| !token.is_empty()).map(str::to_owned)
 }
 
 /// A query of a request about services and checks: a namespace or partition is refused, as Consul without them does.
@@ -88,10 +105,9 @@ impl FromRequestParts<Shared> for Scoped {
                 return Err(Refusal::bad_request(text));
             }
         }
-        if let Some(key) = NOT_HAD.into_iter().find(|key| query.has(key)) {
-            return Err(Refusal::internal(format!(
-                "this registry does not have ?{key}: leave it out, or use a Consul"
-            )));
+        if query.has(NOT_HAD) {
+            let text = format!("this registry does not have ?{NOT_HAD}: leave it out, or use a Consul");
+            return Err(Refusal::internal(text));
         }
         Ok(Self(query))
     }
@@ -114,6 +130,28 @@ pub(crate) struct Read {
     pub(crate) consistency: Consistency,
     pub(crate) cached: bool,
     pub(crate) query: Query,
+}
+
+impl Query {
+    /// Returns the filter over items of a shape.
+    pub(crate) fn filter(&self, shape: &'static Shape) -> Result<Filter, Refusal> {
+        self.caller.known()?;
+        Filter::new(self.get("filter").unwrap_or_default(), shape).map_err(|mistake| mistaken(&mistake))
+    }
+
+    /// Whether the node has the metadata that is asked for (`node-meta=key:value`).
+    pub(crate) fn takes_node(&self, state: &State) -> bool {
+        let known = state.node.all_meta();
+        self.all("node-meta").all(|pair| {
+            let (key, value) = pair.split_once(':').unwrap_or((pair, ""));
+            known.get(key).is_some_and(|known| *known == value)
+        })
+    }
+}
+
+/// Refuses a filter as most endpoints do.
+pub(crate) fn mistaken(mistake: &Mistake) -> Refusal {
+    Refusal::internal(format!("Failed to create boolean expression evaluator: {mistake}"))
 }
 
 impl FromRequestParts<Shared> for Read {
@@ -179,7 +217,7 @@ mod tests {
 
     fn parse(pairs: &[(&str, &str)]) -> Result<Read, Refusal> {
         let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        read(Query(pairs.collect()), "dc1")
+        read(Query { pairs: pairs.collect(), ..Query::default() }, "dc1")
     }
 
     #[test]
@@ -206,7 +244,10 @@ mod tests {
 
     #[test]
     fn flags_are_set_by_name_or_by_gos_booleans() {
-        let flag = |value: &str| Query(vec![("passing".to_owned(), value.to_owned())]).flag("passing");
+        let flag = |value: &str| {
+            let pairs = vec![("passing".to_owned(), value.to_owned())];
+            Query { pairs, ..Query::default() }.flag("passing")
+        };
         assert_eq!([flag(""), flag("1"), flag("false"), flag("no")], [Ok(true), Ok(true), Ok(false), Err(())]);
         assert_eq!(Query::default().flag("passing"), Ok(false));
     }

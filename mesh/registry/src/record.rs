@@ -1,6 +1,6 @@
 //! What the registry holds: the node, services and checks, as plain data.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -12,16 +12,27 @@ pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) datacenter: String,
     pub(crate) address: IpAddr,
+    /// What the operator says of it.
+    pub(crate) meta: BTreeMap<String, String>,
 }
+
+/// The version of Consul whose API this is: clients decide by it which fields they may send.
+pub(crate) const API_VERSION: &str = "1.22.7";
 
 impl Node {
     pub(crate) fn new(name: String, datacenter: String, address: IpAddr) -> Self {
-        Self { id: Uuid::new_v4().to_string(), name, datacenter, address }
+        Self { id: Uuid::new_v4().to_string(), name, datacenter, address, meta: BTreeMap::new() }
+    }
+
+    /// Returns its metadata with what Consul adds.
+    pub(crate) fn all_meta(&self) -> BTreeMap<&str, &str> {
+        let own = self.meta.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        own.chain([("consul-network-segment", ""), ("consul-version", API_VERSION)]).collect()
     }
 }
 
 /// A registered instance of a service.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Service {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -79,7 +90,7 @@ pub(crate) struct Locality {
 }
 
 /// What readers see of a check.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Check {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -88,7 +99,7 @@ pub(crate) struct Check {
     pub(crate) service_id: String,
     pub(crate) service_name: String,
     pub(crate) service_tags: Vec<String>,
-    pub(crate) kind: &'static str,
+    pub(crate) kind: Cow<'static, str>,
     pub(crate) interval: String,
     pub(crate) timeout: String,
     pub(crate) status: Status,
@@ -96,7 +107,7 @@ pub(crate) struct Check {
 }
 
 /// The result of a check; worse ones are greater.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Status {
     Passing,

@@ -1,9 +1,11 @@
-//! Every endpoint: its path, its method, its handler.
+//! Every endpoint: its methods, its path, its handler.
 
 use axum::{
     Router,
+    extract::{Request, State},
     handler::Handler,
     http::{HeaderValue, Method, StatusCode, header},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, put},
 };
@@ -11,57 +13,81 @@ use axum::{
 use crate::{
     agent::{check, node, service, service_health},
     answer::{Refusal, done, headers},
-    catalog, health, status,
+    catalog, health, kv, status,
     store::Shared,
 };
 
+/// An endpoint: what it allows, and its path, which takes a name behind it if it ends in a slash.
+type Endpoint = (&'static str, &'static str, MethodRouter<Shared>);
+
+const READS: &str = "GET";
+const WRITES: &str = "PUT";
+const KEYS: &str = "GET,PUT,DELETE";
+
+/// Returns every endpoint: its methods, with commas between, and its path. One that ends in a slash takes a name.
+pub fn endpoints() -> impl Iterator<Item = (&'static str, &'static str)> {
+    table().into_iter().map(|(methods, path, _)| (methods, path))
+}
+
 /// The endpoints over a store.
 pub(crate) fn routes(store: Shared) -> Router {
-    let endpoints = Router::new()
-        .route("/v1/status/leader", reads(status::leader))
-        .route("/v1/status/peers", reads(status::peers))
-        .route("/v1/agent/self", reads(node::own))
-        .route("/v1/agent/version", reads(node::version))
-        .route("/v1/agent/members", reads(node::members))
-        .route("/v1/agent/maintenance", writes(node::maintenance))
-        .route("/v1/agent/services", reads(service::list))
-        .route("/v1/agent/service/register", writes(service::register))
-        .route("/v1/agent/checks", reads(check::list))
-        .route("/v1/agent/check/register", writes(check::register))
-        .route("/v1/catalog/datacenters", reads(catalog::datacenters))
-        .route("/v1/catalog/nodes", reads(catalog::nodes))
-        .route("/v1/catalog/services", reads(catalog::services));
-    let endpoints = [
-        ("/v1/agent/service/", reads(service::one)),
-        ("/v1/agent/service/deregister/", writes(service::deregister)),
-        ("/v1/agent/service/maintenance/", writes(service::maintenance)),
-        ("/v1/agent/health/service/id/", reads(service_health::by_id)),
-        ("/v1/agent/health/service/name/", reads(service_health::by_name)),
-        ("/v1/agent/check/deregister/", writes(check::deregister)),
-        ("/v1/agent/check/pass/", writes(check::pass)),
-        ("/v1/agent/check/warn/", writes(check::warn)),
-        ("/v1/agent/check/fail/", writes(check::fail)),
-        ("/v1/agent/check/update/", writes(check::update)),
-        ("/v1/catalog/service/", reads(catalog::service)),
-        ("/v1/health/service/", reads(health::service)),
-        ("/v1/health/checks/", reads(health::checks)),
-        ("/v1/health/node/", reads(health::node)),
-        ("/v1/health/state/", reads(health::state)),
-    ]
-    .into_iter()
-    .fold(endpoints, |router, (path, methods)| {
+    let router = table().into_iter().fold(Router::new(), |router, (_, path, methods)| {
+        let router = router.route(path, methods.clone());
         // A name may be empty, and may contain slashes.
-        router.route(path, methods.clone()).route(&format!("{path}{{*name}}"), methods)
+        if path.ends_with('/') { router.route(&format!("{path}{{*name}}"), methods) } else { router }
     });
-    endpoints.route_layer(axum::middleware::map_response(with_policy)).fallback(unknown).with_state(store)
+    let router = router.route_layer(from_fn_with_state(store.clone(), around));
+    router
+        .route("/v1/kv", get(kv::add_slash).put(kv::add_slash).delete(kv::add_slash))
+        .fallback(unknown)
+        .with_state(store)
 }
 
-fn reads<T: 'static>(handler: impl Handler<T, Shared>) -> MethodRouter<Shared> {
-    get(handler).head(refuse_all_but_get).options(options_of_get).fallback(refuse_all_but_get)
+fn table() -> Vec<Endpoint> {
+    let keys = get(kv::get).put(kv::put).delete(kv::delete);
+    let keys = keys.head(refuse_all_but_keys).options(options_of_keys).fallback(refuse_all_but_keys);
+    vec![
+        reads("/v1/status/leader", status::leader),
+        reads("/v1/status/peers", status::peers),
+        reads("/v1/agent/self", node::own),
+        reads("/v1/agent/version", node::version),
+        reads("/v1/agent/members", node::members),
+        writes("/v1/agent/maintenance", node::maintenance),
+        reads("/v1/agent/services", service::list),
+        reads("/v1/agent/service/", service::one),
+        writes("/v1/agent/service/register", service::register),
+        writes("/v1/agent/service/deregister/", service::deregister),
+        writes("/v1/agent/service/maintenance/", service::maintenance),
+        reads("/v1/agent/health/service/id/", service_health::by_id),
+        reads("/v1/agent/health/service/name/", service_health::by_name),
+        reads("/v1/agent/checks", check::list),
+        writes("/v1/agent/check/register", check::register),
+        writes("/v1/agent/check/deregister/", check::deregister),
+        writes("/v1/agent/check/pass/", check::pass),
+        writes("/v1/agent/check/warn/", check::warn),
+        writes("/v1/agent/check/fail/", check::fail),
+        writes("/v1/agent/check/update/", check::update),
+        reads("/v1/catalog/datacenters", catalog::datacenters),
+        reads("/v1/catalog/nodes", catalog::nodes),
+        reads("/v1/catalog/node/", catalog::node),
+        reads("/v1/catalog/services", catalog::services),
+        reads("/v1/catalog/service/", catalog::service),
+        reads("/v1/catalog/connect/", catalog::connect),
+        reads("/v1/health/service/", health::service),
+        reads("/v1/health/connect/", health::connect),
+        reads("/v1/health/checks/", health::checks),
+        reads("/v1/health/node/", health::node),
+        reads("/v1/health/state/", health::state),
+        (KEYS, "/v1/kv/", keys),
+    ]
 }
 
-fn writes<T: 'static>(handler: impl Handler<T, Shared>) -> MethodRouter<Shared> {
-    put(handler).options(options_of_put).fallback(refuse_all_but_put)
+fn reads<T: 'static>(path: &'static str, handler: impl Handler<T, Shared>) -> Endpoint {
+    (READS, path, get(handler).head(refuse_all_but_get).options(options_of_get).fallback(refuse_all_but_get))
+}
+
+fn writes<T: 'static>(path: &'static str, handler: impl Handler<T, Shared>) -> Endpoint {
+    (WRITES, path, put(handler).options(options_of_put).fallback(refuse_all_but_put))
 }
 
 async fn refuse_all_but_get(method: Method) -> Response {
@@ -72,12 +98,20 @@ async fn refuse_all_but_put(method: Method) -> Response {
     refused(&method, "OPTIONS,PUT")
 }
 
+async fn refuse_all_but_keys(method: Method) -> Response {
+    refused(&method, "OPTIONS,GET,PUT,DELETE")
+}
+
 async fn options_of_get() -> Response {
     ([(header::ALLOW, "OPTIONS,GET")], done()).into_response()
 }
 
 async fn options_of_put() -> Response {
     ([(header::ALLOW, "OPTIONS,PUT")], done()).into_response()
+}
+
+async fn options_of_keys() -> Response {
+    ([(header::ALLOW, "OPTIONS,GET,PUT,DELETE")], done()).into_response()
 }
 
 fn refused(method: &Method, allowed: &'static str) -> Response {
@@ -90,8 +124,14 @@ async fn unknown() -> Refusal {
     Refusal::not_found("Invalid URL path: not a recognized HTTP API endpoint\n")
 }
 
-/// Nothing is forbidden here, and every answer says so.
-async fn with_policy(mut response: Response) -> Response {
-    response.headers_mut().insert(headers::ACL_POLICY, HeaderValue::from_static("allow"));
+/// Answers a write once it is on disk, and says with every answer what is allowed to who names no token.
+async fn around(State(store): State<Shared>, request: Request, next: Next) -> Response {
+    let writes = request.method() != Method::GET;
+    let mut response = next.run(request).await;
+    if writes && let Err(reason) = store.settled().await {
+        response = Refusal::internal(reason).into_response();
+    }
+    let policy = if store.token().is_some() { "deny" } else { "allow" };
+    response.headers_mut().insert(headers::ACL_POLICY, HeaderValue::from_static(policy));
     response
 }

@@ -5,13 +5,17 @@
 //! the last end of any service, all checks together, all names of services together.
 
 mod data;
+mod pairs;
 
 mod services;
 
 mod checks;
 mod time;
 
-pub(crate) use crate::state::data::{CheckEntry, Entry, Indexes, State};
+pub(crate) use crate::state::{
+    data::{CheckEntry, Entry, Indexes, State},
+    pairs::{Pair, Pairs, Put},
+};
 
 #[cfg(test)]
 mod tests;

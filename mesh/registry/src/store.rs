@@ -1,7 +1,10 @@
 //! The state behind its lock, with word to all who wait for a change of it.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -17,21 +20,39 @@ pub(crate) type Shared = Arc<Store>;
 #[derive(Debug)]
 pub(crate) struct Store {
     state: Mutex<State>,
-    changes: watch::Sender<()>,
+    /// Counts the changes.
+    changes: watch::Sender<u64>,
+    written: Option<watch::Sender<Written>>,
     datacenter: String,
+    token: Option<String>,
+    /// Whether those who wait hear nothing of changes.
+    held_back: AtomicBool,
     closing: CancellationToken,
 }
 
 impl Store {
     /// Returns an empty state of the node. `closing` ends the waiting at shutdown.
     pub(crate) fn new(node: Node, closing: CancellationToken) -> Self {
-        let datacenter = node.datacenter.clone();
+        Self::of(State::new(node, first_index()), closing)
+    }
+
+    /// Returns a store of a state that is there already; its next index is above that of any earlier run.
+    pub(crate) fn of(mut state: State, closing: CancellationToken) -> Self {
+        state.indexes.last = state.indexes.last.max(first_index());
         Self {
-            state: Mutex::new(State::new(node, first_index())),
-            changes: watch::Sender::new(()),
-            datacenter,
+            datacenter: state.node.datacenter.clone(),
+            state: Mutex::new(state),
+            changes: watch::Sender::new(0),
+            written: None,
+            token: None,
+            held_back: AtomicBool::new(false),
             closing,
         }
+    }
+
+    /// Sets the token that may do everything; nobody else then may.
+    pub(crate) fn with_token(self, token: Option<String>) -> Self {
+        Self { token: token.filter(|token| !token.is_empty()), ..self }
     }
 
     pub(crate) fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
@@ -41,12 +62,12 @@ impl Store {
     /// Changes the state and wakes those who wait.
     pub(crate) fn write<T>(&self, write: impl FnOnce(&mut State) -> T) -> T {
         let result = write(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
-        self.changes.send_replace(());
+        self.changes.send_modify(|count| *count += 1);
         result
     }
 
     /// Returns what tells of each later change.
-    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
@@ -54,9 +75,57 @@ impl Store {
         &self.datacenter
     }
 
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// From now on waits with each write until it is on disk.
+    pub(crate) fn kept(self) -> Self {
+        Self { written: Some(watch::Sender::default()), ..self }
+    }
+
+    /// Notes how far the state was written.
+    pub(crate) fn written(&self, written: Written) {
+        self.written.as_ref().map(|last| last.send_replace(written));
+    }
+
+    /// Waits until all changes so far are on disk, where there is one to write to; returns why they are not.
+    pub(crate) async fn settled(&self) -> Result<(), String> {
+        let Some(written) = &self.written else { return Ok(()) };
+        let version = *self.changes.borrow();
+        let mut written = written.subscribe();
+        let reached = written.wait_for(|written| written.version >= version).await;
+        reached.map_or(Ok(()), |written| written.failure.clone().map_or(Ok(()), Err))
+    }
+
+    /// Returns the name of the node.
+    pub(crate) fn node(&self) -> String {
+        self.read(|state| state.node.name.clone())
+    }
+
+    /// Whether those who wait are told nothing of changes.
+    pub(crate) fn holds_back(&self) -> bool {
+        self.held_back.load(Ordering::Relaxed)
+    }
+
+    /// Begins to tell those who wait nothing, or ends that.
+    pub(crate) fn hold_back(&self, on: bool) {
+        self.held_back.store(on, Ordering::Relaxed);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
     pub(crate) fn closing(&self) -> &CancellationToken {
         &self.closing
     }
+}
+
+/// How far the state was written to disk.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Written {
+    /// The count of changes.
+    pub(crate) version: u64,
+    /// Why the last try failed.
+    pub(crate) failure: Option<String>,
 }
 
 /// Returns milliseconds since 1970: a registry that starts again at its address then has a greater index than before

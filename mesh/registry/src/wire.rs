@@ -5,12 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    record::{Check, Node, Service},
+    record::{Check, Node, Service, Weights},
     state::{CheckEntry, Entry, Indexes, State},
 };
-
-/// The version of Consul whose API this is: clients decide by it which fields they may send.
-pub(crate) const API_VERSION: &str = "1.22.7";
 
 /// The port of Consul's servers; nothing listens there.
 pub(crate) const SERVER_PORT: u16 = 8300;
@@ -23,14 +20,10 @@ pub(crate) fn node(node: &Node, indexes: &Indexes) -> Value {
         "Address": node.address,
         "Datacenter": node.datacenter,
         "TaggedAddresses": node_addresses(node),
-        "Meta": node_meta(),
+        "Meta": node.all_meta(),
         "CreateIndex": indexes.start,
         "ModifyIndex": indexes.start,
     })
-}
-
-pub(crate) fn node_meta() -> Value {
-    json!({ "consul-network-segment": "", "consul-version": API_VERSION })
 }
 
 fn node_addresses(node: &Node) -> Value {
@@ -110,7 +103,7 @@ pub(crate) fn catalog_service(entry: &Entry<Service>, node: &Node) -> Value {
         "Address": node.address,
         "Datacenter": node.datacenter,
         "TaggedAddresses": node_addresses(node),
-        "NodeMeta": node_meta(),
+        "NodeMeta": node.all_meta(),
         "ServiceKind": service.kind,
         "ServiceID": service.id,
         "ServiceName": service.name,
@@ -132,6 +125,22 @@ pub(crate) fn catalog_service(entry: &Entry<Service>, node: &Node) -> Value {
         value["ServiceTaggedAddresses"] = json!(service.tagged_addresses);
     }
     value
+}
+
+/// What `catalog/services` knows of the servers themselves, for its filter.
+pub(crate) fn server(name: &str, node: &Node) -> Value {
+    json!({
+        "ID": node.id,
+        "Node": node.name,
+        "Address": node.address,
+        "Datacenter": node.datacenter,
+        "TaggedAddresses": node_addresses(node),
+        "NodeMeta": node.all_meta(),
+        "ServiceID": name,
+        "ServiceName": name,
+        "ServiceWeights": Weights::default(),
+        "ServicePort": SERVER_PORT,
+    })
 }
 
 fn no_proxy() -> Value {

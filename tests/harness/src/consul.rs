@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use reqwest::header::HeaderMap;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -23,6 +24,8 @@ pub struct Consul {
     program: Program,
     path: PathBuf,
     ports: Ports,
+    /// What may do everything, where nothing else may.
+    token: Option<String>,
     /// Where it would write; removed at the end.
     _folder: TempDir,
 }
@@ -47,13 +50,30 @@ impl Consul {
     ///
     /// In CI, where no Consul is installed.
     pub async fn start() -> Result<Option<Self>> {
+        Self::start_with(None).await
+    }
+
+    /// Starts a Consul that denies all to who does not name the token: an UUID, which may do everything.
+    ///
+    /// # Errors
+    ///
+    /// As [`Consul::start`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Consul::start`].
+    pub async fn start_closed(token: &str) -> Result<Option<Self>> {
+        Self::start_with(Some(token)).await
+    }
+
+    async fn start_with(token: Option<&str>) -> Result<Option<Self>> {
         let Some(path) = tools::tool("consul", "SELVEDGE_TEST_CONSUL") else {
             skip(&current_test(), "no consul: run `cargo xtask tools`");
             return Ok(None);
         };
         let mut failed = None;
         for _ in 0..STARTS {
-            match Self::start_once(path.clone()).await {
+            match Self::start_once(path.clone(), token).await {
                 Ok(consul) => return Ok(Some(consul)),
                 Err(error) => failed = Some(error),
             }
@@ -100,22 +120,24 @@ impl Consul {
     ///
     /// If it does not come up; the error shows its last lines.
     pub async fn start_again(&mut self) -> Result<()> {
-        self.program = agent(&self.path, self.ports)?;
-        ready(&self.program, &self.url(), self.ports.server).await
+        let token = self.token.as_deref();
+        self.program = agent(&self.path, self.ports, token)?;
+        ready(&self.program, &self.url(), self.ports.server, token).await
     }
 
-    async fn start_once(path: PathBuf) -> Result<Self> {
+    async fn start_once(path: PathBuf, token: Option<&str>) -> Result<Self> {
         let [http, serf, server] = free_ports()?;
         let folder = TempDir::with_prefix("selvedge-consul-").context("cannot make a folder for consul")?;
         let ports = Ports { http, serf, server };
-        let consul = Self { program: agent(&path, ports)?, path, ports, _folder: folder };
-        ready(&consul.program, &consul.url(), server).await?;
+        let program = agent(&path, ports, token)?;
+        let consul = Self { program, path, ports, token: token.map(str::to_owned), _folder: folder };
+        ready(&consul.program, &consul.url(), server, token).await?;
         Ok(consul)
     }
 }
 
 /// Starts an agent with nothing but what the tests use, and nothing that leaves the machine.
-fn agent(path: &PathBuf, ports: Ports) -> Result<Program> {
+fn agent(path: &PathBuf, ports: Ports, token: Option<&str>) -> Result<Program> {
     let Ports { http, serf, server } = ports;
     let listen = [format!("-http-port={http}"), format!("-serf-lan-port={serf}"), format!("-server-port={server}")];
     let mut args = vec!["agent", "-dev", "-node=n1", "-bind=127.0.0.1", "-client=127.0.0.1", "-log-level=warn"];
@@ -124,12 +146,23 @@ fn agent(path: &PathBuf, ports: Ports) -> Result<Program> {
     args.extend(["-hcl", "disable_update_check = true"]);
     // One address makes all connections of a test, watches included.
     args.extend(["-hcl", "limits { http_max_conns_per_client = 2000 }"]);
+    let access = token.map(|token| {
+        let tokens = format!("tokens {{ initial_management = \"{token}\" agent = \"{token}\" }}");
+        format!("acl {{ enabled = true default_policy = \"deny\" {tokens} }}")
+    });
+    if let Some(access) = &access {
+        args.extend(["-hcl", access]);
+    }
     Program::spawn(path, &args, &[])
 }
 
 /// Waits for what an agent needs to serve all of its API.
-async fn ready(program: &Program, url: &str, server_port: u16) -> Result<()> {
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
+async fn ready(program: &Program, url: &str, server_port: u16, token: Option<&str>) -> Result<()> {
+    let mut headers = HeaderMap::new();
+    if let Some(token) = token {
+        headers.insert("x-consul-token", token.parse()?);
+    }
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).default_headers(headers).build()?;
     let leader = format!("127.0.0.1:{server_port}");
     let look = eventually(LIMIT, async || {
         ensure!(json(&client, url, "/v1/status/leader").await? == leader.as_str(), "no leader yet");

@@ -6,16 +6,18 @@ use tokio::time::Instant;
 
 use crate::{
     answer::{Answer, done, json},
-    query::Scoped,
-    record::Node,
+    filter::shape,
+    query::{Query, Scoped},
+    record::{API_VERSION, Node},
     store::Shared,
-    wire::{API_VERSION, SERVER_PORT, node_meta},
+    wire::SERVER_PORT,
 };
 
 /// The port of Consul's gossip, which there is none of.
 const GOSSIP_PORT: u16 = 8301;
 
-pub(crate) async fn own(State(store): State<Shared>) -> Answer {
+pub(crate) async fn own(State(store): State<Shared>, query: Query) -> Answer {
+    query.caller.may("agent:read", &store.node())?;
     let value = store.read(|state| {
         json!({
             "Config": {
@@ -32,7 +34,7 @@ pub(crate) async fn own(State(store): State<Shared>) -> Answer {
             // Tells a person, and a program that must know, that this is no Consul.
             "DebugConfig": { "VersionMetadata": "selvedge", "DevMode": true },
             "Member": member(&state.node),
-            "Meta": node_meta(),
+            "Meta": state.node.all_meta(),
         })
     });
     Ok(json(&value))
@@ -47,12 +49,16 @@ pub(crate) async fn version() -> Answer {
     })))
 }
 
-pub(crate) async fn members(State(store): State<Shared>) -> Answer {
-    Ok(json(&store.read(|state| json!([member(&state.node)]))))
+pub(crate) async fn members(State(store): State<Shared>, query: Query) -> Answer {
+    let filter = query.filter(&shape::MEMBER)?;
+    let member = store.read(|state| member(&state.node));
+    let shown = query.caller.sees() && filter.matches(&member);
+    Ok(json(&if shown { json!([member]) } else { json!([]) }))
 }
 
 pub(crate) async fn maintenance(State(store): State<Shared>, Scoped(query): Scoped) -> Answer {
     let reason = query.maintenance()?;
+    query.caller.may("node:write", &store.node())?;
     store.write(|state| state.maintain_node(reason, Instant::now()));
     Ok(done())
 }

@@ -12,9 +12,10 @@ use crate::{
     blocking::wait_until,
     definition::service_registration,
     duration::GoDuration,
-    query::{Name, Scoped},
+    filter::shape,
+    query::{Name, Query, Scoped},
     state,
-    store::Shared,
+    store::{Shared, Store},
     wire::{agent_service, content_hash},
 };
 
@@ -22,10 +23,12 @@ use crate::{
 const DEFAULT_WAIT: Duration = Duration::from_secs(300);
 const MAX_WAIT: Duration = Duration::from_secs(600);
 
-pub(crate) async fn list(State(store): State<Shared>, _: Scoped) -> Answer {
+pub(crate) async fn list(State(store): State<Shared>, Scoped(query): Scoped) -> Answer {
+    let filter = query.filter(&shape::SERVICE)?;
     let services = store.read(|state| {
-        let entries = state.services.iter();
-        entries.map(|(id, entry)| (id.clone(), agent_service(&entry.value, &state.node))).collect::<Map<_, _>>()
+        let entries = state.services.iter().filter(|_| query.caller.sees());
+        let items = entries.map(|(id, entry)| (id.clone(), agent_service(&entry.value, &state.node)));
+        items.filter(|(_, item)| filter.matches(item)).collect::<Map<_, _>>()
     });
     Ok(json(&services.into()))
 }
@@ -36,9 +39,11 @@ pub(crate) async fn one(State(store): State<Shared>, Name(id): Name, Scoped(quer
     if let Some(known) = query.get("hash").filter(|known| !known.is_empty()) {
         let wait = GoDuration::parse(query.get("wait").unwrap_or("0"));
         let wait = wait.map_err(|_| Refusal::bad_request("Invalid wait time"))?.positive();
+        may(&store, &query, "service:read", &id)?;
         let changed = |state: &state::State| hash(state).as_deref() != Some(known);
         wait_until(&store, wait.unwrap_or(DEFAULT_WAIT).min(MAX_WAIT), changed).await;
     }
+    may(&store, &query, "service:read", &id)?;
     let found = store.read(|state| {
         let service = agent_service(&state.services.get(&id)?.value, &state.node);
         Some((service, hash(state)?))
@@ -55,12 +60,15 @@ pub(crate) async fn register(State(store): State<Shared>, Scoped(query): Scoped,
     let registration = service_registration(&body)?;
     let replace = matches!(query.get("replace-existing-checks"), Some("" | "true"));
     let (id, name) = (registration.service.id.clone(), registration.service.name.clone());
+    query.caller.may("service:write", &name)?;
+    may(&store, &query, "service:write", &id)?;
     store.write(|state| state.register(registration, replace, Instant::now()));
     info!(service = %name, %id, "registered");
     Ok(done())
 }
 
-pub(crate) async fn deregister(State(store): State<Shared>, Name(id): Name, _: Scoped) -> Answer {
+pub(crate) async fn deregister(State(store): State<Shared>, Name(id): Name, Scoped(query): Scoped) -> Answer {
+    may(&store, &query, "service:write", &id)?;
     if !store.write(|state| state.deregister(&id)) {
         return Err(unknown(&id));
     }
@@ -73,11 +81,19 @@ pub(crate) async fn maintenance(State(store): State<Shared>, Name(id): Name, Sco
         return Err(Refusal::bad_request("Missing service ID"));
     }
     let reason = query.maintenance()?;
+    may(&store, &query, "service:write", &id)?;
     if !store.write(|state| state.maintain(&id, reason, Instant::now())) {
         return Err(unknown(&id));
     }
     info!(%id, on = reason.is_some(), "maintenance");
     Ok(done())
+}
+
+/// Refuses who may not do that to a service, if there is one of that id.
+fn may(store: &Store, query: &Query, permission: &str, id: &str) -> Result<(), Refusal> {
+    query.caller.known()?;
+    let name = store.read(|state| Some(state.services.get(id)?.value.name.clone()));
+    name.map_or(Ok(()), |name| query.caller.may(permission, &name))
 }
 
 fn unknown(id: &str) -> Refusal {

@@ -27,15 +27,17 @@ pub(crate) async fn by_id(State(store): State<Shared>, Name(id): Name, Scoped(qu
     if id.is_empty() {
         return Err(Refusal::internal("Missing serviceID"));
     }
+    query.caller.known()?;
     let found = store.read(|state| {
         let service = &state.services.get(&id)?.value;
         let health = health(state, service);
-        Some((health, instance(state, service, health)))
+        Some((health, instance(state, service, health), service.name.clone()))
     });
-    let Some((health, value)) = found else {
+    let Some((health, value, name)) = found else {
         let nothing = json!({ "AggregatedStatus": "critical", "Service": null, "Checks": null });
         return Ok(missing(&format!("ServiceId {id} not found"), &nothing, &query));
     };
+    query.caller.may("service:read", &name)?;
     Ok(answer(health, &value, &query))
 }
 
@@ -43,6 +45,7 @@ pub(crate) async fn by_name(State(store): State<Shared>, Name(name): Name, Scope
     if name.is_empty() {
         return Err(Refusal::internal("Missing service Name"));
     }
+    query.caller.may("service:read", &name)?;
     let (worst, values) = store.read(|state| {
         let services = state.services.values().map(|entry| &entry.value).filter(|service| service.name == name);
         let healths: Vec<_> = services.map(|service| (service, health(state, service))).collect();

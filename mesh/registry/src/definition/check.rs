@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -53,7 +53,7 @@ const NOT_RUN: [&str; 8] =
     ["H2PING", "UDP", "AliasNode", "AliasService", "OSService", "DockerContainerID", "TCPUseTLS", "GRPCUseTLS"];
 
 /// A check as it is to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CheckDefinition {
     pub(crate) view: Check,
     pub(crate) ttl: Option<Duration>,
@@ -62,7 +62,7 @@ pub(crate) struct CheckDefinition {
 }
 
 /// What is to be asked, and how often.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Probe {
     pub(crate) target: Target,
     pub(crate) interval: Duration,
@@ -73,7 +73,7 @@ pub(crate) struct Probe {
 }
 
 /// Whom a probe asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Target {
     /// `host:port` and the name of the service asked for.
     Grpc {
@@ -274,7 +274,7 @@ fn definition(raw: Raw, id: String, service: Option<&Service>) -> Result<CheckDe
         service_id: of_service(|service| &service.id),
         service_name: of_service(|service| &service.name),
         service_tags: service.map(|service| service.tags.clone()).unwrap_or_default(),
-        kind,
+        kind: kind.into(),
         interval,
         timeout,
         status: status.unwrap_or_default(),

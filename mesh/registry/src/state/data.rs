@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::{
     definition::CheckDefinition,
     record::{Check, Node, Service},
+    state::pairs::{Pairs, Put},
 };
 
 /// All that the registry knows.
@@ -15,11 +17,12 @@ pub(crate) struct State {
     pub(crate) node: Node,
     pub(crate) services: BTreeMap<String, Entry<Service>>,
     pub(crate) checks: BTreeMap<String, CheckEntry>,
+    pub(crate) pairs: Pairs,
     pub(crate) indexes: Indexes,
 }
 
 /// A value, and the indexes at which it came and changed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Entry<T> {
     pub(crate) value: T,
     pub(crate) created: u64,
@@ -40,7 +43,7 @@ pub(crate) struct CheckEntry {
 }
 
 /// The index of each resource.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Indexes {
     /// Of everything: that of the last change.
     pub(crate) last: u64,
@@ -52,6 +55,9 @@ pub(crate) struct Indexes {
     pub(crate) extinct: u64,
     /// Of each service that has instances, by its name in lower case.
     pub(crate) names: BTreeMap<String, u64>,
+    /// How often the indexes were set back.
+    #[serde(skip)]
+    pub(crate) epoch: u64,
 }
 
 impl State {
@@ -59,9 +65,56 @@ impl State {
     /// earlier run, or watchers that know those would sleep through changes.
     pub(crate) fn new(node: Node, start: u64) -> Self {
         let start = start.max(1);
-        let indexes =
-            Indexes { last: start, start, services: start, checks: start, extinct: start, names: BTreeMap::new() };
-        Self { node, services: BTreeMap::new(), checks: BTreeMap::new(), indexes }
+        let indexes = Indexes {
+            last: start,
+            start,
+            services: start,
+            checks: start,
+            extinct: start,
+            names: BTreeMap::new(),
+            epoch: 0,
+        };
+        Self { node, services: BTreeMap::new(), checks: BTreeMap::new(), pairs: Pairs::default(), indexes }
+    }
+
+    /// Changes keys and values at the next index.
+    pub(crate) fn change_pairs(&mut self, change: impl FnOnce(&mut Pairs, u64) -> Put) -> Put {
+        let index = self.indexes.last + 1;
+        let put = change(&mut self.pairs, index);
+        if put == Put::Changed {
+            self.indexes.last = index;
+        }
+        put
+    }
+
+    /// Sets all indexes back, as a Consul does that was restored from an older snapshot.
+    pub(crate) fn set_back(&mut self, by: u64) {
+        self.shift(|index| index.saturating_sub(by).max(1));
+        self.indexes.epoch += 1;
+    }
+
+    /// Raises the index of everything though nothing changed.
+    pub(crate) fn touch(&mut self) {
+        let index = self.indexes.last + 1;
+        let Indexes { last, services, checks, extinct, names, .. } = &mut self.indexes;
+        for of_resource in [last, services, checks, extinct].into_iter().chain(names.values_mut()) {
+            *of_resource = index;
+        }
+        self.pairs.shift(|_| index);
+    }
+
+    fn shift(&mut self, change: impl Fn(u64) -> u64) {
+        let Indexes { last, start, services, checks, extinct, names, .. } = &mut self.indexes;
+        for index in [last, start, services, checks, extinct].into_iter().chain(names.values_mut()) {
+            *index = change(*index);
+        }
+        let entries = self.services.values_mut().map(|entry| (&mut entry.created, &mut entry.modified));
+        let checks = self.checks.values_mut().map(|check| (&mut check.catalog.created, &mut check.catalog.modified));
+        for (created, modified) in entries.chain(checks) {
+            *created = change(*created);
+            *modified = change(*modified);
+        }
+        self.pairs.shift(change);
     }
 
     /// Returns the index of a service, whether it has instances or not.

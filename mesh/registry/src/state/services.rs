@@ -119,7 +119,7 @@ fn maintenance(id: String, reason: &str, service: Option<&Service>) -> CheckDefi
         service_id: of_service(|service| &service.id),
         service_name: of_service(|service| &service.name),
         service_tags: service.map(|service| service.tags.clone()).unwrap_or_default(),
-        kind: "maintenance",
+        kind: "maintenance".into(),
         interval: String::new(),
         timeout: String::new(),
         status: Status::Critical,

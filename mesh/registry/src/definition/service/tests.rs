@@ -15,7 +15,7 @@ fn what_is_left_out_has_consuls_defaults() {
     assert_eq!((service.id.as_str(), service.port, service.weights), ("v", 0, Weights { passing: 1, warning: 1 }));
     let check = &checks[0].view;
     assert_eq!((check.id.as_str(), check.name.as_str()), ("service:v", "Service 'v' check"));
-    assert_eq!((check.status, check.kind), (Status::Critical, "ttl"));
+    assert_eq!((check.status, check.kind.as_ref()), (Status::Critical, "ttl"));
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The scenarios: what the mesh uses of the API, and the edges of it.
 
+mod access;
 mod edges;
+mod filters;
+mod keys;
 
 use crate::contract::step::{A1, A2, Compare, Step, get, put, register, sleeps, until, wakes};
 
@@ -29,7 +32,19 @@ pub(crate) fn all() -> Vec<Scenario> {
         scenario("indexes", indexes()),
         scenario("blocking reads", blocking()),
         scenario("paths and methods", edges::paths()),
+        scenario("filters", filters::selected()),
+        scenario("refused filters", filters::refused()),
+        scenario("keys and values", keys::written()),
+        scenario("keys compared and swapped", keys::swapped()),
+        scenario("refused requests for keys", keys::refused()),
+        scenario("keys waited for", keys::waited()),
+        scenario("a service waited for by its hash", hashes()),
     ]
+}
+
+/// For registries that only one token opens.
+pub(crate) fn closed() -> Vec<Scenario> {
+    vec![scenario("access", access::steps())]
 }
 
 fn scenario(name: &'static str, steps: Vec<Step>) -> Scenario {
@@ -293,6 +308,20 @@ fn indexes() -> Vec<Step> {
     ];
     let looks = writes.into_iter().flat_map(|write| [write, Step::Rises(WATCHED)]);
     [Step::Rises(WATCHED)].into_iter().chain(looks).collect()
+}
+
+fn hashes() -> Vec<Step> {
+    const HASH: &str = "/v1/agent/service/b";
+    vec![
+        register(B),
+        get("/v1/agent/service/b?hash=other&wait=10s"),
+        get("/v1/agent/service/b?hash=other&wait=x"),
+        get("/v1/agent/service/none?hash=other&wait=10s"),
+        wakes(HASH, "/v1/agent/service/register", r#"{"Name":"b","Port":1}"#),
+        sleeps(HASH, "/v1/agent/service/register", r#"{"Name":"b","Port":1}"#),
+        sleeps(HASH, "/v1/agent/service/register", A1),
+        sleeps(HASH, "/v1/agent/service/maintenance/b?enable=true", ""),
+    ]
 }
 
 fn blocking() -> Vec<Step> {

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use reqwest::{Client, Method, Response};
+use reqwest::{Client, Method, RequestBuilder, Response};
 use selvedge_registry::{Config, Registry};
 use serde_json::{Map, Value};
 use tokio::{
@@ -28,6 +28,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Side {
     client: Client,
     address: String,
+    /// What may do everything, where something is needed for that.
+    token: Option<&'static str>,
     grpc: String,
     /// Whether writes reach the catalog later.
     syncs: bool,
@@ -46,28 +48,37 @@ pub(crate) enum Outcome {
 
 impl Side {
     /// Returns a Consul that runs, whose node is named `n1`.
-    pub(crate) async fn real(url: &str) -> Result<Self> {
-        let side = Self::new(url.trim_start_matches("http://"), true, Vec::new()).await?;
+    pub(crate) async fn real(url: &str, token: Option<&'static str>) -> Result<Self> {
+        let side = Self::new(url.trim_start_matches("http://"), token, Vec::new()).await?;
+        let side = Self { syncs: true, ..side };
         // The addresses of the node are in the catalog after its first synchronisation.
-        let node = Request { method: "GET", path: "/v1/catalog/nodes", body: "" };
+        let node = Request { method: "GET", path: "/v1/catalog/nodes?token={token}", body: "" };
         side.until(&node, "lan_ipv4").await?;
         Ok(side)
     }
 
     /// Starts the embedded registry.
-    pub(crate) async fn embedded() -> Result<Self> {
+    pub(crate) async fn embedded(token: Option<&'static str>) -> Result<Self> {
         let listen = "127.0.0.1:0".parse()?;
-        let registry = Registry::bind(Config { listen, node: NODE.to_owned(), ..Config::default() }).await?;
+        let token_of_config = token.map(str::to_owned);
+        let config = Config { listen, node: NODE.to_owned(), token: token_of_config, ..Config::default() };
+        let registry = Registry::bind(config).await?;
         let address = registry.local_addr().to_string();
         let task = tokio::spawn(async move { registry.run(std::future::pending()).await.unwrap_or_default() });
-        Self::new(&address, false, vec![AbortOnDropHandle::new(task)]).await
+        Self::new(&address, token, vec![AbortOnDropHandle::new(task)]).await
     }
 
-    async fn new(address: &str, syncs: bool, mut tasks: Vec<AbortOnDropHandle<()>>) -> Result<Self> {
+    async fn new(address: &str, token: Option<&'static str>, mut tasks: Vec<AbortOnDropHandle<()>>) -> Result<Self> {
         let (grpc, task) = health_server().await?;
         tasks.push(task);
         let client = Client::builder().timeout(LIMIT * 2).build()?;
-        Ok(Self { client, address: address.to_owned(), grpc, syncs, indexes: Mutex::default(), _tasks: tasks })
+        let (address, indexes) = (address.to_owned(), Mutex::default());
+        Ok(Self { client, address, token, grpc, syncs: false, indexes, _tasks: tasks })
+    }
+
+    /// Returns its address, without a scheme.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     pub(crate) async fn run(&self, step: &Step) -> Result<Outcome> {
@@ -80,15 +91,18 @@ impl Side {
         }
     }
 
-    /// Removes all services and checks.
+    /// Removes all services, checks and keys.
     pub(crate) async fn clear(&self) -> Result<()> {
         for (list, remove) in
             [("/v1/agent/services", "/v1/agent/service/deregister"), ("/v1/agent/checks", "/v1/agent/check/deregister")]
         {
             for id in self.json(list).await?.as_object().into_iter().flat_map(Map::keys) {
-                self.client.put(format!("http://{}{remove}/{id}", self.address)).send().await?.error_for_status()?;
+                let url = format!("http://{}{remove}/{id}", self.address);
+                self.trusted(self.client.put(url)).send().await?.error_for_status()?;
             }
         }
+        let keys = format!("http://{}/v1/kv/?recurse", self.address);
+        self.trusted(self.client.delete(keys)).send().await?.error_for_status()?;
         self.indexes.lock().await.clear();
         self.synced().await
     }
@@ -128,33 +142,50 @@ impl Side {
 
     /// Begins a blocking read at the present index, then writes.
     async fn blocked(&self, read: &str, write: &Request, wait: &str) -> Result<Outcome> {
-        let before = index(&self.read(read).await?)?;
+        let before = known(&self.read(read).await?)?;
         let separator = if read.contains('?') { '&' } else { '?' };
-        let blocking = format!("{read}{separator}index={before}&wait={wait}");
+        let blocking = format!("{read}{separator}{before}&wait={wait}");
         let (read, written) = tokio::join!(timeout(LIMIT, self.read(&blocking)), self.ask(write));
         written?;
         let response = read.with_context(|| format!("{blocking} slept through {write}"))??;
-        let woke = index(&response)? > before;
+        let woke = before.is_passed_by(&known(&response)?);
         Ok(Outcome::Read(woke, Answer::read(response, &self.address).await?))
     }
 
     async fn read(&self, path: &str) -> Result<Response> {
-        Ok(self.client.get(format!("http://{}{path}", self.address)).send().await?.error_for_status()?)
+        let response = self.trusted(self.client.get(format!("http://{}{path}", self.address))).send().await?;
+        // A key that is not there has an index, too.
+        let absent = response.status() == 404 && path.starts_with("/v1/kv/");
+        Ok(if absent { response } else { response.error_for_status()? })
     }
 
     async fn json(&self, path: &str) -> Result<Value> {
         Ok(self.read(path).await?.json().await?)
     }
 
+    fn trusted(&self, request: RequestBuilder) -> RequestBuilder {
+        match self.token {
+            Some(token) => request.header("x-consul-token", token),
+            None => request,
+        }
+    }
+
+    async fn path(&self, request: &Request) -> Result<String> {
+        let path = request.path.replace("{token}", self.token.unwrap_or_default());
+        let Some((key, _)) = path.split_once('?').filter(|_| path.contains("{modified}")) else { return Ok(path) };
+        let modified = self.json(key).await?[0]["ModifyIndex"].take();
+        Ok(path.replace("{modified}", &modified.to_string()))
+    }
+
     async fn send(&self, request: &Request) -> Result<Response> {
         let body = request.body.replace("{own}", &self.address).replace("{grpc}", &self.grpc);
         let method = Method::from_bytes(request.method.as_bytes())?;
-        let url = format!("http://{}{}", self.address, request.path);
+        let url = format!("http://{}{}", self.address, self.path(request).await?);
         Ok(self.client.request(method, url).body(body).send().await?)
     }
 
     /// Waits until the catalog has what the agent knows.
-    async fn synced(&self) -> Result<()> {
+    pub(crate) async fn synced(&self) -> Result<()> {
         if !self.syncs {
             return Ok(());
         }
@@ -191,6 +222,39 @@ impl fmt::Display for Outcome {
             Self::Rose(rose) => write!(out, "{rose:?}"),
             Self::Read(woke, answer) => write!(out, "greater index: {woke}, {answer}"),
         }
+    }
+}
+
+/// What a blocking read names: an index, or a hash where there is no index.
+#[derive(Debug)]
+enum Known {
+    Index(u64),
+    Hash(String),
+}
+
+impl Known {
+    fn is_passed_by(&self, later: &Self) -> bool {
+        match (self, later) {
+            (Self::Index(before), Self::Index(after)) => after > before,
+            (Self::Hash(before), Self::Hash(after)) => before != after,
+            (Self::Index(_), Self::Hash(_)) | (Self::Hash(_), Self::Index(_)) => false,
+        }
+    }
+}
+
+impl fmt::Display for Known {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(index) => write!(out, "index={index}"),
+            Self::Hash(hash) => write!(out, "hash={hash}"),
+        }
+    }
+}
+
+fn known(response: &Response) -> Result<Known> {
+    match response.headers().get("x-consul-contenthash") {
+        Some(hash) => Ok(Known::Hash(hash.to_str()?.to_owned())),
+        None => index(response).map(Known::Index),
     }
 }
 

@@ -28,7 +28,8 @@ pub(crate) enum Compare {
     Nothing,
 }
 
-/// A request. `{own}` in the body stands for the address of the registry, `{grpc}` for that of a gRPC server.
+/// A request. `{own}` in the body stands for the address of the registry, `{grpc}` for that of a gRPC server; in the
+/// path `{token}` for the token that may do everything, `{modified}` for the index at which the key last changed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
     pub(crate) method: &'static str,
@@ -79,6 +80,16 @@ pub(crate) fn until(path: &'static str, text: &'static str) -> Step {
 }
 
 impl Step {
+    /// Returns the request that is compared, or that is to end a read or not.
+    pub(crate) fn request(&self) -> Option<Request> {
+        match self {
+            Self::Ask(request, _) | Self::Until(request, _) => Some(*request),
+            Self::Wakes { by, .. } => Some(*by),
+            Self::Sleeps { through, .. } => Some(*through),
+            Self::Rises(_) => None,
+        }
+    }
+
     pub(crate) fn compare(self, compare: Compare) -> Self {
         match self {
             Self::Ask(request, _) => Self::Ask(request, compare),
