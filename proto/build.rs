@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=google");
     println!("cargo::rerun-if-changed=selvedge");
+    println!("cargo::rerun-if-changed=../mesh/proto");
     for (domain, files) in DOMAINS {
         // Only this method keeps the options: a set of `prost_types` has dropped `google.api.http`.
         let set = compile(&[files, &[ERRORS]].concat())?.encode_file_descriptor_set();
@@ -22,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let all: Vec<&str> = DOMAINS.iter().flat_map(|(_, files)| *files).copied().collect();
     let mut set = compile(&all)?.file_descriptor_set();
     // Options are not called from Rust, and their comments hold text that rustdoc takes for tests.
-    set.file.retain(|file| file.package() != "google.api");
+    set.file.retain(|file| !["google.api", "selvedge.mesh.v1"].contains(&file.package()));
     let mut config = tonic_prost_build::Config::new();
     config.enable_type_names();
     config.type_name_domain(["."], "type.googleapis.com");
@@ -33,7 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn compile(files: &[&str]) -> Result<protox::Compiler, protox::Error> {
-    let mut compiler = protox::Compiler::new(["."])?;
+    // The mesh's own options stand beside the mesh: a method says there how it is called.
+    let mut compiler = protox::Compiler::new([".", "../mesh/proto"])?;
     // Comments become Rust documentation and the text of OpenAPI.
     compiler.include_imports(true).include_source_info(true).open_files(files)?;
     Ok(compiler)

@@ -16,18 +16,25 @@ use tower::{Service, ServiceBuilder};
 use crate::{
     client::{
         AnswerFuture, Stop,
-        call::Call,
+        call::{Call, CallOptions},
         cluster::Cluster,
         deadline::DeadlineLayer,
+        fault::FaultLayer,
+        limit::LimitLayer,
         metrics,
         replay::Memory,
         retry::RetryLayer,
-        route::{self, Methods, RouteTable},
+        route::RouteTable,
     },
     config::{ClientConfig, Config},
     context,
     discovery::Resolve,
     error::Error,
+    policy::{
+        cluster::ClusterPolicies,
+        method::Policy,
+        options::{self, Methods},
+    },
     telemetry::Telemetry,
 };
 
@@ -43,19 +50,35 @@ pub struct Channel {
 
 /// The way of a call: requests go down this list, responses come back up.
 fn stack(service: &Arc<str>, parts: &Parts) -> Arc<dyn CallStack> {
-    let Parts { client, resolver, telemetry, memory, .. } = parts;
+    let Parts { client, policies, resolver, telemetry, memory, .. } = parts;
     let metrics = telemetry.metrics();
-    let cluster = Cluster::new(Arc::clone(service), client.clone(), Arc::clone(resolver), metrics.clone());
+    let policy = policies.get(&**service).cloned().unwrap_or_default();
+    let (fault, limit) = (FaultLayer::new(policy.fault.clone()), LimitLayer::new(policy.limit));
+    let settings = (client.clone(), policy);
+    let cluster = Cluster::new(Arc::clone(service), settings, Arc::clone(resolver), metrics.clone());
     let stops = ServiceBuilder::new()
         // Above the deadline: an expired call counts as a failed one.
         .layer(metrics::call(metrics.clone()))
         // Above retry: one deadline for all attempts.
         .layer(DeadlineLayer)
+        // Below the deadline, which a delay is part of; above retry: an injected error is for the caller to see.
+        .layer(fault)
         // Above the cluster: another attempt goes to another endpoint.
         .layer(RetryLayer::new(memory.clone(), metrics.clone()))
+        // Below retry: what waits between two attempts has no place.
+        .layer(limit)
         // Picks an endpoint for each attempt (balance), and hands it over (endpoint, stream).
         .service(cluster);
     Arc::new(stops)
+}
+
+impl Channel {
+    /// Returns the policy in force for a method (`/pkg.Service/Method`) when the call site says `options`; printed, it
+    /// shows the origin of each value.
+    #[must_use]
+    pub fn policy(&self, method: &str, options: &CallOptions) -> Policy {
+        *self.routes.policy(method, options)
+    }
 }
 
 impl Service<http::Request<Body>> for Channel {
@@ -104,6 +127,7 @@ pub(crate) struct Channels {
 struct Parts {
     client: ClientConfig,
     methods: Methods,
+    policies: ClusterPolicies,
     resolver: Arc<dyn Resolve>,
     telemetry: Telemetry,
     memory: Memory,
@@ -116,11 +140,12 @@ impl Channels {
     pub(crate) fn new(
         config: &Config,
         descriptors: &[&[u8]],
+        policies: ClusterPolicies,
         resolver: Arc<dyn Resolve>,
         telemetry: Telemetry,
     ) -> Result<Self, Error> {
-        let (client, methods) = (config.client.clone(), route::methods(descriptors)?);
-        let parts = Parts { client, methods, resolver, telemetry, memory: Memory::default() };
+        let (client, methods) = (config.client.clone(), options::methods(descriptors)?);
+        let parts = Parts { client, methods, policies, resolver, telemetry, memory: Memory::default() };
         Ok(Self { parts, made: Mutex::default() })
     }
 

@@ -9,16 +9,26 @@ pub(crate) mod metrics;
 
 pub(crate) mod deadline;
 
+pub(crate) mod fault;
+
 pub(crate) mod budget;
 pub(crate) mod replay;
 pub(crate) mod retry;
 
+pub(crate) mod limit;
+
 pub(crate) mod balance;
 pub(crate) mod cluster;
 
+pub(crate) mod attempt;
 pub(crate) mod endpoint;
+pub(crate) mod judge;
+
+pub(crate) mod breaker;
 pub(crate) mod load;
 pub(crate) mod observe;
+pub(crate) mod outlier;
+pub(crate) mod standing;
 
 pub(crate) mod pool;
 

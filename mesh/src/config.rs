@@ -1,5 +1,6 @@
 //! The settings of one mesh, with their defaults and limits.
 
+mod discovery;
 mod duration;
 mod env;
 mod secret;
@@ -8,7 +9,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::secret::Secret;
+pub use self::{discovery::DiscoveryConfig, secret::Secret};
 use crate::{config::env::Variables, error::Error};
 
 /// Everything that one [`crate::Mesh`] is told at its start.
@@ -23,6 +24,8 @@ pub struct Config {
     pub service: String,
     /// Where Consul is.
     pub registry: RegistryConfig,
+    /// How what was found is held on to.
+    pub discovery: DiscoveryConfig,
     /// How the service is served.
     pub server: ServerConfig,
     /// How other services are called.
@@ -48,6 +51,8 @@ pub struct RegistryConfig {
     pub client_cert: Option<PathBuf>,
     /// The PEM file with the key of `client_cert`. `CONSUL_CLIENT_KEY`.
     pub client_key: Option<PathBuf>,
+    /// The datacenter whose services are called; default: the agent's own.
+    pub datacenter: Option<String>,
     /// How long a blocking query asks the agent to wait: 1 s to 10 min, default 55 s.
     #[serde(with = "duration")]
     pub wait: Duration,
@@ -135,6 +140,7 @@ impl Default for RegistryConfig {
             ca_cert: None,
             client_cert: None,
             client_key: None,
+            datacenter: None,
             wait: Duration::from_secs(55),
         }
     }
@@ -214,7 +220,7 @@ impl Config {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config), with the name of the setting, what was wrong with it and
     /// what to do.
     pub fn validate(&self) -> Result<(), Error> {
-        let Self { service, registry, server, client } = self;
+        let Self { service, registry, server, client, .. } = self;
         let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if service.is_empty() || service.len() > 63 || !service.chars().all(named) {
             return Err(Error::config("service", &format!("{service:?} is not 1 to 63 of a-z, 0-9 and -")));

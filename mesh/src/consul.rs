@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod health;
+pub(crate) mod polls;
 
 mod http;
 mod request;
@@ -30,6 +31,7 @@ use crate::{
         agent::{AgentSelf, Beat, Registration},
         health::Entry,
         http::Http,
+        polls::{Polls, Usage},
         request::{Answer, Cause, Failure, Request},
         standing::{Report, Standing},
     },
@@ -50,6 +52,9 @@ pub(crate) type Catalog = BTreeMap<String, Option<Vec<String>>>;
 pub(crate) struct Consul {
     http: Http,
     standing: Standing,
+    /// Whose services are asked for; the agent's own datacenter if not named.
+    datacenter: Option<String>,
+    polls: Polls,
     /// The view of everything that is no watch.
     report: Arc<Mutex<Report>>,
 }
@@ -57,19 +62,22 @@ pub(crate) struct Consul {
 impl Consul {
     /// Reads the TLS and token files; connects to nothing.
     pub(crate) fn new(config: &RegistryConfig) -> Result<Self, Error> {
-        let http = Http::new(config)?;
+        let polls = Polls::new();
+        let http = Http::new(config, polls.clone())?;
         let standing = Standing::new(&http.describe());
         let report = Arc::new(Mutex::new(standing.report()));
-        Ok(Self { http, standing, report })
+        Ok(Self { http, standing, datacenter: config.datacenter.clone(), polls, report })
     }
 
-    /// Registers an instance with the agent, in place of what it knew of that id and its checks.
-    ///
-    /// It ends maintenance of that id: never call it once a drain began.
-    pub(crate) async fn register(&self, registration: &Registration) -> Result<(), Error> {
+    /// Registers an instance with the agent. `anew` puts it in place of what the agent knew of that id and its
+    /// checks, which ends maintenance of that id: never once a drain began, nor for a registration that was lost.
+    pub(crate) async fn register(&self, registration: &Registration, anew: bool) -> Result<(), Error> {
         let body = serde_json::to_vec(registration)
             .map_err(|error| Error::new(ErrorKind::Registry, format!("a registration that is no JSON: {error}")))?;
-        let mut request = Request::put(&["agent", "service", "register"]).with("replace-existing-checks", "true");
+        let mut request = Request::put(&["agent", "service", "register"]);
+        if anew {
+            request = request.with("replace-existing-checks", "true");
+        }
         request.body = Some(Bytes::from(body));
         self.send(&request).await?;
         Ok(())
@@ -121,14 +129,22 @@ impl Consul {
         Ok(found.member.address)
     }
 
-    /// Follows the instances of a service with their checks, healthy or not.
-    pub(crate) fn watch_instances(&self, service: &str, wait: Duration) -> Watch<Vec<Entry>> {
-        self.watch(Request::get(&["health", "service", service]), wait)
+    /// Whether anybody answers, whatever it is.
+    pub(crate) async fn reach(&self) -> Result<(), Error> {
+        match self.send(&Request::get(&["status", "leader"])).await {
+            Ok(_) | Err(Failure { cause: Cause::Status(_), .. }) => Ok(()),
+            Err(failure) => Err(failure.error),
+        }
+    }
+
+    /// Follows the instances of a service with their checks, healthy or not; `usage` is when it was called.
+    pub(crate) fn watch_instances(&self, service: &str, wait: Duration, usage: Usage) -> Watch<Vec<Entry>> {
+        self.watch(Request::get(&["health", "service", service]), wait).seated(self.polls.clone(), Some(usage))
     }
 
     /// Follows the names and tags of all services.
     pub(crate) fn watch_services(&self, wait: Duration) -> Watch<Catalog> {
-        self.watch(Request::get(&["catalog", "services"]), wait)
+        self.watch(Request::get(&["catalog", "services"]), wait).seated(self.polls.clone(), None)
     }
 
     /// Whether the last single request found nobody: that has been logged.
@@ -147,6 +163,10 @@ impl Consul {
 
     /// Any server may answer (`stale`): discovery goes on while there is no leader.
     fn watch<T: serde::de::DeserializeOwned>(&self, request: Request, wait: Duration) -> Watch<T> {
+        let request = match &self.datacenter {
+            Some(datacenter) => request.with("dc", datacenter),
+            None => request,
+        };
         Watch::new(self.http.clone(), request.with("stale", ""), wait, self.standing.report())
     }
 

@@ -21,6 +21,19 @@ pub struct Context {
     pub deadline: Option<Instant>,
     /// The trace that the served call belongs to.
     pub trace: Option<TraceContext>,
+    /// The served call is a retry, or was made for one: calls made for it are not repeated by the mesh once a server
+    /// may have acted on them.
+    pub for_retry: bool,
+}
+
+/// The header that counts earlier attempts (gRFC A6).
+pub(crate) const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
+/// The header of a call that is made for a retry: so that it is known however deep the tree of calls is.
+pub(crate) const FOR_RETRY: &str = "x-selvedge-for-retry";
+
+/// Whether the headers are those of a retry, or of a call made for one.
+pub(crate) fn is_for_retry(headers: &HeaderMap) -> bool {
+    headers.contains_key(PREVIOUS_ATTEMPTS) || headers.contains_key(FOR_RETRY)
 }
 
 impl Context {
@@ -135,7 +148,7 @@ mod tests {
     #[tokio::test]
     async fn a_context_lasts_as_long_as_its_scope() {
         let trace = Some(TraceContext::root());
-        let inside = Context { trace, deadline: None }.scope(async { Context::current().trace }).await;
+        let inside = Context { trace, ..Context::default() }.scope(async { Context::current().trace }).await;
         assert_eq!(inside, trace);
         assert_eq!(Context::current().trace, None);
     }

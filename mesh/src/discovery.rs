@@ -2,9 +2,20 @@
 
 pub(crate) mod consul;
 
+pub(crate) mod ages;
+pub(crate) mod by_url;
+mod dns;
+mod feed;
+mod fixed;
+mod hold;
+mod memory;
+mod place;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::watch;
+
+use crate::consul::polls::Usage;
 
 /// One registered instance of a service that may be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +31,9 @@ pub struct Instance {
     pub tags: Vec<String>,
     /// Metadata of the registration.
     pub meta: BTreeMap<String, String>,
+    /// It vanished from the registry together with more than half of its service, and may be called for a while
+    /// (`discovery.hold`) when no other can, if a connection to it still works.
+    pub last_resort: bool,
 }
 
 /// What discovery knows of one service.
@@ -28,7 +42,8 @@ pub enum Instances {
     /// The registry has not answered yet.
     #[default]
     Unknown,
-    /// The last answer: the instances that may be called (not critical, not in maintenance), possibly none.
+    /// The last answer: the instances that may be called (not critical, not in maintenance), possibly none; and
+    /// those that are kept as a last resort.
     Known(Arc<[Instance]>),
 }
 
@@ -46,4 +61,14 @@ pub(crate) trait Resolve: Send + Sync + std::fmt::Debug {
 
     /// Says where it looks, for errors: `consul at http://127.0.0.1:8500`.
     fn describe(&self) -> String;
+
+    /// Returns where to note that a service was called.
+    fn usage(&self, _service: &str) -> Usage {
+        Usage::default()
+    }
+
+    /// Says where it looks for one service.
+    fn describe_source(&self, _service: &str) -> String {
+        self.describe()
+    }
 }

@@ -31,6 +31,8 @@ pub enum ErrorKind {
     Deadline,
     /// The caller went away.
     Cancelled,
+    /// Too many calls of a service are under way.
+    Limit,
     /// A message is larger than a limit.
     TooLarge,
     /// The peer broke the protocol, or answered with something that is not gRPC.
@@ -71,6 +73,7 @@ impl ErrorKind {
             Self::Connection => (Code::Unavailable, "CONNECTION"),
             Self::Deadline => (Code::DeadlineExceeded, "DEADLINE"),
             Self::Cancelled => (Code::Cancelled, "CANCELLED"),
+            Self::Limit => (Code::Unavailable, "LIMIT"),
             Self::TooLarge => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
             Self::Protocol => (Code::Internal, "PROTOCOL"),
         }

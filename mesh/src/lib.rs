@@ -8,7 +8,7 @@
 //! # }
 //! ```
 //!
-//! A call walks `channel → route → deadline → retry → cluster → balance → endpoint → stream → wire`; a served
+//! A call walks `channel → route → deadline → fault → retry → limit → cluster → endpoint → stream → wire`; a served
 //! call walks `accept → trace → metrics → deadline → routes`. Each stop is one file.
 
 mod mesh;
@@ -21,6 +21,8 @@ mod discovery;
 mod telemetry;
 
 mod consul;
+mod policy;
+mod snapshot;
 
 mod backoff;
 mod config;
@@ -32,12 +34,20 @@ mod message_limit;
 
 pub use crate::{
     channel::Channel,
-    client::call::{CallOptions, Idempotency},
-    config::{ClientConfig, Config, RegistryConfig, Secret, ServerConfig},
+    client::call::CallOptions,
+    config::{ClientConfig, Config, DiscoveryConfig, RegistryConfig, Secret, ServerConfig},
     context::{Context, TraceContext},
     discovery::{Instance, Instances, Services},
     error::{Error, ErrorKind},
     mesh::{Builder, Mesh},
+    policy::{
+        cluster::{
+            Balance, BreakerPolicy, ClusterPolicy, FailurePercentage, FaultPolicy, LimitPolicy, OutlierPolicy,
+            SuccessRate,
+        },
+        codes::Codes,
+        method::{Idempotency, MethodPolicy, Origin, Policy, Sourced},
+    },
     server::{ConnectInfo, Serve},
     telemetry::Telemetry,
 };

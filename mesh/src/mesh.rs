@@ -1,6 +1,6 @@
 //! One service instance in the mesh: who it is, whom it calls, how it is served.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::watch;
 use tonic::service::Routes;
@@ -9,9 +9,11 @@ use crate::{
     channel::{Channel, Channels},
     config::Config,
     consul::Consul,
-    discovery::{Instances, Resolve, Services, consul::ConsulResolver},
+    discovery::{Instances, Resolve, Services, ages::Ages, by_url::Sources, consul::ConsulResolver},
     error::Error,
+    policy::cluster::{ClusterPolicies, ClusterPolicy},
     server::{self, Serve},
+    snapshot::Snapshot,
     telemetry::Telemetry,
 };
 
@@ -26,6 +28,7 @@ pub struct Mesh {
 struct Parts {
     config: Config,
     consul: Consul,
+    snapshot: Option<Arc<Snapshot>>,
     resolver: Arc<dyn Resolve>,
     telemetry: Telemetry,
     /// Descriptor sets of what this instance serves.
@@ -39,6 +42,7 @@ pub struct Builder {
     config: Config,
     served: Vec<&'static [u8]>,
     called: Vec<&'static [u8]>,
+    policies: ClusterPolicies,
     telemetry: Option<Telemetry>,
 }
 
@@ -64,10 +68,14 @@ impl Mesh {
     /// Begins a mesh that knows descriptors or shares its telemetry.
     #[must_use]
     pub fn builder(config: Config) -> Builder {
-        Builder { config, served: Vec::new(), called: Vec::new(), telemetry: None }
+        Builder { config, served: Vec::new(), called: Vec::new(), policies: HashMap::new(), telemetry: None }
     }
 
     /// Returns the way to a service. All channels of one name share their endpoints.
+    ///
+    /// A name is looked up at Consul; `dns://host:port` and `dns://_service._proto.name` (SRV) are asked of DNS, of the
+    /// server named before (`dns://10.0.0.2:53/host:port`) or else the system's; `fixed://host:port,host:port` is a
+    /// list.
     ///
     /// It never fails and connects to nothing: a service that nobody registered answers UNAVAILABLE when called.
     #[must_use]
@@ -78,11 +86,12 @@ impl Mesh {
     /// Serves gRPC services with health and reflection, registered with Consul, until SIGTERM or Ctrl-C
     /// (or what [`Serve::until`] says), and then drains: maintenance, wait, GOAWAY, deregistration.
     pub fn serve(&self, routes: Routes) -> Serve {
-        let Parts { config, consul, telemetry, served, .. } = &*self.parts;
+        let Parts { config, consul, snapshot, telemetry, served, .. } = &*self.parts;
         let parts = server::Parts {
             service: config.service.clone(),
             config: config.server.clone(),
             consul: consul.clone(),
+            snapshot: snapshot.clone(),
             telemetry: telemetry.clone(),
             served: served.clone(),
         };
@@ -131,6 +140,13 @@ impl Builder {
         self
     }
 
+    /// Says how the instances of a service that this instance calls are treated, instead of the default.
+    #[must_use]
+    pub fn cluster_policy(mut self, service: &str, policy: ClusterPolicy) -> Self {
+        self.policies.insert(service.to_owned(), policy);
+        self
+    }
+
     /// Shares the instruments of the process.
     #[must_use]
     pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
@@ -145,14 +161,25 @@ impl Builder {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a bad setting, an unreadable TLS or token file, or bytes
     /// that are no descriptor set.
     pub fn build(self) -> Result<Mesh, Error> {
-        let Self { config, served, called, telemetry } = self;
+        let Self { config, served, called, policies, telemetry } = self;
         config.validate()?;
         let telemetry = telemetry.map_or_else(Telemetry::new, Ok)?;
         let consul = Consul::new(&config.registry)?;
-        let resolver: Arc<dyn Resolve> = Arc::new(ConsulResolver::new(consul.clone(), config.registry.wait));
+        let snapshot = snapshot(&config)?;
+        let Config { registry, discovery, .. } = &config;
+        let resolver = ConsulResolver::new(consul.clone(), registry.wait, discovery.hold);
+        let ages = Ages::measured(&telemetry, &config.service);
+        let resolver: Arc<dyn Resolve> = Arc::new(resolver.with_ages(ages).with_snapshot(snapshot.clone()));
+        let resolver: Arc<dyn Resolve> = Arc::new(Sources::new(resolver, discovery.hold));
         let known: Vec<_> = served.iter().chain(&called).copied().collect();
-        let channels = Channels::new(&config, &known, Arc::clone(&resolver), telemetry.clone())?;
-        let parts = Parts { config, consul, resolver, telemetry, served, channels };
+        let channels = Channels::new(&config, &known, policies, Arc::clone(&resolver), telemetry.clone())?;
+        let parts = Parts { config, consul, snapshot, resolver, telemetry, served, channels };
         Ok(Mesh { parts: Arc::new(parts) })
     }
+}
+
+fn snapshot(config: &Config) -> Result<Option<Arc<Snapshot>>, Error> {
+    let Some(folder) = &config.discovery.snapshot else { return Ok(None) };
+    let snapshot = Snapshot::open(folder, &config.service, config.registry.datacenter.as_deref())?;
+    Ok(Some(Arc::new(snapshot)))
 }

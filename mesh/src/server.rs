@@ -21,6 +21,7 @@ use std::{
     fmt,
     future::{Future, IntoFuture},
     net::SocketAddr,
+    sync::Arc,
 };
 
 use futures::future::BoxFuture;
@@ -48,6 +49,7 @@ use crate::{
         stream::Handler,
         trace::TraceLayer,
     },
+    snapshot::Snapshot,
     telemetry::Telemetry,
 };
 
@@ -73,6 +75,8 @@ pub(crate) struct Parts {
     pub(crate) service: String,
     pub(crate) config: ServerConfig,
     pub(crate) consul: Consul,
+    /// What was known when Consul could last be asked; without it an instance need not know anybody.
+    pub(crate) snapshot: Option<Arc<Snapshot>>,
     pub(crate) telemetry: Telemetry,
     /// Descriptor sets of what it serves.
     pub(crate) served: Vec<&'static [u8]>,
@@ -155,6 +159,7 @@ struct Running {
 impl Running {
     /// Accepts first and registers then: who hears of the instance can call it.
     async fn start(parts: &Parts, routes: Routes, listener: TcpListener) -> Result<Self, Error> {
+        knows_somebody(parts).await?;
         let config = &parts.config;
         let local = listener.local_addr().map_err(|error| Error::new(ErrorKind::Listen, error.to_string()))?;
         let advertised = Advertised::new(config.advertise.as_deref(), local)?;
@@ -187,6 +192,16 @@ impl Running {
         let reason = ended.map_or_else(|error| error.to_string(), |()| "no reason".into());
         Error::new(ErrorKind::Listen, format!("the listener on {} ended: {reason}", self.local))
     }
+}
+
+/// With a folder for snapshots, but without one in it, an instance is not started while the registry is away: it
+/// would know nobody, and nobody it.
+async fn knows_somebody(parts: &Parts) -> Result<(), Error> {
+    let Some(snapshot) = parts.snapshot.as_ref().filter(|snapshot| snapshot.age().is_none()) else { return Ok(()) };
+    parts.consul.reach().await.map_err(|error| {
+        let path = snapshot.path().display();
+        Error::new(ErrorKind::Registry, format!("{error}; and there is no snapshot to start from at {path}"))
+    })
 }
 
 /// What ends the serving.

@@ -1,4 +1,4 @@
-//! Picks an endpoint: power of two choices over cost.
+//! Picks an endpoint: by power of two choices over cost, or in turn.
 
 use rand::Rng;
 
@@ -10,6 +10,8 @@ const DRAWS: usize = 3;
 pub(crate) struct Candidate {
     /// Connected, and taking calls.
     pub(crate) ready: bool,
+    /// Neither ejected nor with an open breaker; all are while most are not.
+    pub(crate) sound: bool,
     /// An earlier attempt of the same call went there.
     pub(crate) tried: bool,
     /// What one more call would cost there.
@@ -19,9 +21,11 @@ pub(crate) struct Candidate {
 }
 
 /// Returns which of `count` endpoints the next attempt goes to: of two drawn at random the one that is due, else
-/// the cheaper. An endpoint that was tried is picked only when all ready ones were; one that is not ready, never.
+/// the cheaper. One that is not sound is picked only when none is; of those left, one that was tried only when all were;
+/// one that is not ready, never.
 pub(crate) fn pick(count: usize, rng: &mut impl Rng, look: impl Fn(usize) -> Candidate) -> Option<usize> {
-    let fresh = |at: usize| Some(look(at)).filter(|seen| seen.ready && !seen.tried).map(|seen| (at, seen));
+    let fresh =
+        |at: usize| Some(look(at)).filter(|seen| seen.ready && seen.sound && !seen.tried).map(|seen| (at, seen));
     for _ in 0..DRAWS.min(count) {
         let (a, b) = two(count, rng);
         let drawn = match (fresh(a), fresh(b)) {
@@ -31,10 +35,8 @@ pub(crate) fn pick(count: usize, rng: &mut impl Rng, look: impl Fn(usize) -> Can
         };
         return Some(drawn);
     }
-    // Many are not ready: draw among those that are.
-    let ready: Vec<_> = (0..count).filter(|at| look(*at).ready).collect();
-    let untried: Vec<_> = ready.iter().copied().filter(|at| !look(*at).tried).collect();
-    let left = if untried.is_empty() { ready } else { untried };
+    // Many are not: draw among those that are.
+    let left = left(count, &look);
     match left.len() {
         0 => None,
         1 => Some(left[0]),
@@ -43,6 +45,32 @@ pub(crate) fn pick(count: usize, rng: &mut impl Rng, look: impl Fn(usize) -> Can
             Some(better((left[a], look(left[a])), (left[b], look(left[b]))))
         }
     }
+}
+
+/// Returns which of `count` endpoints is next in turn. What may not be picked is passed over, and its turn is taken: so
+/// its neighbour gets no more than the others.
+pub(crate) fn next(count: usize, turn: impl Fn() -> usize, look: impl Fn(usize) -> Candidate) -> Option<usize> {
+    for _ in 0..count {
+        let at = turn() % count;
+        let seen = look(at);
+        if seen.ready && seen.sound && !seen.tried {
+            return Some(at);
+        }
+    }
+    let left = left(count, look);
+    if left.is_empty() { None } else { Some(left[turn() % left.len()]) }
+}
+
+/// Returns those that may be picked: of the ready ones the sound ones, of these the ones that were not tried.
+fn left(count: usize, look: impl Fn(usize) -> Candidate) -> Vec<usize> {
+    let ready: Vec<_> = (0..count).filter(|at| look(*at).ready).collect();
+    rather(rather(ready, |at| look(at).sound), |at| !look(at).tried)
+}
+
+/// Keeps what is wanted, or all if nothing is.
+fn rather(all: Vec<usize>, wanted: impl Fn(usize) -> bool) -> Vec<usize> {
+    let some: Vec<_> = all.iter().copied().filter(|at| wanted(*at)).collect();
+    if some.is_empty() { all } else { some }
 }
 
 fn better((a, first): (usize, Candidate), (b, second): (usize, Candidate)) -> usize {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,19 +12,10 @@ use http::{HeaderMap, uri::PathAndQuery};
 use tokio::time::Instant;
 use tonic::body::Body;
 
-use crate::telemetry::AttemptLabels;
-
-/// Whether a method may be carried out more than once (`google.protobuf.MethodOptions.IdempotencyLevel`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Idempotency {
-    /// It may not.
-    #[default]
-    Unknown,
-    /// It may: further times change nothing more.
-    Idempotent,
-    /// It may: it changes nothing at all.
-    NoSideEffects,
-}
+use crate::{
+    policy::method::{Idempotency, MethodPolicy, Policy},
+    telemetry::AttemptLabels,
+};
 
 /// What a call site says about one call; put it into the extensions of tonic's request.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,6 +30,8 @@ pub struct CallOptions {
     pub unary: Option<bool>,
     /// Waits for a first instance until the deadline, not just for `client.endpoint_wait`.
     pub wait_for_ready: bool,
+    /// Overrides the policy of the method; `idempotency` above goes before the one in here.
+    pub policy: MethodPolicy,
 }
 
 /// One endpoint of a cluster, for remembering which ones were tried.
@@ -55,7 +48,9 @@ pub(crate) struct Call {
     pub(crate) tried: Vec<EndpointId>,
     /// Earlier attempts that a server may have seen.
     pub(crate) previous: u32,
-    /// Bytes of this attempt.
+    /// When the attempt is given up, if that is before the deadline.
+    pub(crate) until: Option<Instant>,
+    /// Where this attempt went, and the bytes of it.
     pub(crate) traffic: Arc<Traffic>,
 }
 
@@ -66,7 +61,9 @@ pub(crate) struct Route {
     pub(crate) service: Arc<str>,
     pub(crate) path: PathAndQuery,
     pub(crate) labels: Arc<AttemptLabels>,
-    pub(crate) idempotent: bool,
+    pub(crate) policy: Arc<Policy>,
+    /// The call is made for one that is a retry, or was made for one.
+    pub(crate) for_retry: bool,
     pub(crate) wait_for_ready: bool,
     pub(crate) deadline: Option<Deadline>,
 }
@@ -78,14 +75,24 @@ pub(crate) struct Deadline {
     pub(crate) after: Duration,
 }
 
-/// Bytes of messages that went each way in one attempt.
+/// What is known of one attempt under way: its endpoint, and the bytes of messages that went each way.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
+    endpoint: OnceLock<EndpointId>,
     sent: AtomicU64,
     received: AtomicU64,
 }
 
 impl Traffic {
+    pub(crate) fn went_to(&self, endpoint: EndpointId) {
+        // An attempt goes to one only.
+        let _ = self.endpoint.set(endpoint);
+    }
+
+    pub(crate) fn endpoint(&self) -> Option<EndpointId> {
+        self.endpoint.get().copied()
+    }
+
     pub(crate) fn add_sent(&self, bytes: usize) {
         self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }

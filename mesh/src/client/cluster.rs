@@ -1,5 +1,8 @@
 //! The live endpoints of one service: follows discovery, picks one for each attempt, and waits for a first.
 
+mod held;
+pub(crate) mod picker;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -9,10 +12,11 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use futures::FutureExt as _;
+use opentelemetry::KeyValue;
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{self, Instant},
+    time::{self, Instant, MissedTickBehavior},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::Service;
@@ -20,18 +24,24 @@ use tower::Service;
 use crate::{
     client::{
         Answer, AnswerFuture,
-        balance::{self, Candidate},
         call::{Call, EndpointId, Route},
+        cluster::{
+            held::Held,
+            picker::{Picked, Picker},
+        },
         connect::Settings,
         endpoint::{self, Endpoint},
         load::Mean,
         outcome::{Failure, Outcome},
         pool::Target,
+        standing::Notices,
         stream::Remote,
     },
     config::ClientConfig,
-    discovery::{Instance, Instances, Resolve},
+    consul::polls::Usage,
+    discovery::{Instance, Instances, Resolve, by_url},
     error::ErrorKind,
+    policy::cluster::ClusterPolicy,
     telemetry::Metrics,
 };
 
@@ -57,8 +67,15 @@ struct Shared {
     resolver: Arc<dyn Resolve>,
     metrics: Metrics,
     mean: Arc<Mean>,
+    picker: Picker,
+    /// The service, as metrics name it.
+    target: KeyValue,
     /// Nothing until the registry answered.
     endpoints: ArcSwapOption<Vec<Arc<Endpoint>>>,
+    /// Those that discovery names as a last resort.
+    held: Held,
+    /// Told of each call: who was called of late goes first at the registry.
+    usage: Usage,
     /// Told when the set or the readiness of one of its endpoints changes.
     changed: watch::Sender<()>,
     /// Since when no endpoint is ready, though the registry answered and none has joined.
@@ -69,15 +86,26 @@ struct Shared {
 
 impl Cluster {
     /// Makes a cluster that begins to look for instances at its first call.
-    pub(crate) fn new(service: Arc<str>, config: ClientConfig, resolver: Arc<dyn Resolve>, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        service: Arc<str>,
+        (config, policy): (ClientConfig, ClusterPolicy),
+        resolver: Arc<dyn Resolve>,
+        metrics: Metrics,
+    ) -> Self {
+        let target = KeyValue::new("grpc.target", service.to_string());
         let leaves = CancellationToken::new();
+        let usage = resolver.usage(&service);
         let shared = Shared {
             service,
             config,
             resolver,
             metrics,
             mean: Arc::new(Mean::new(Instant::now())),
+            picker: Picker::new(policy),
+            target,
             endpoints: ArcSwapOption::empty(),
+            held: Held::default(),
+            usage,
             changed: watch::Sender::new(()),
             none_since: Mutex::new(None),
             started: OnceLock::new(),
@@ -102,41 +130,33 @@ impl Service<Call> for Cluster {
             // It ends by itself when the last handle of the cluster goes and the last call ended.
             drop(tokio::spawn(members.run()));
         });
+        self.shared.usage.note();
         attempt(Arc::clone(&self.shared), call).boxed()
     }
 }
 
 async fn attempt(shared: Arc<Shared>, call: Call) -> Answer {
-    let endpoint = match shared.pick(&call.tried) {
-        Some(endpoint) => endpoint,
+    let (endpoint, permit) = match shared.pick(&call.tried) {
+        Some(picked) => picked,
         None => shared.wait(&call.route, &call.tried).await?,
     };
-    endpoint.call(call).await
+    endpoint.call(call, permit).await
 }
 
 impl Shared {
-    fn pick(&self, tried: &[EndpointId]) -> Option<Arc<Endpoint>> {
-        let now = Instant::now();
-        let endpoints = self.endpoints.load();
-        let endpoints = endpoints.as_ref()?;
-        let look = |at: usize| {
-            let Endpoint { id, load, .. } = &*endpoints[at];
-            let (tried, ready) = (tried.contains(id), endpoints[at].is_ready());
-            Candidate { ready, tried, cost: load.cost(now), due: load.is_due(now) }
-        };
-        let picked = &endpoints[balance::pick(endpoints.len(), &mut rand::rng(), look)?];
-        picked.load.picked(now);
-        Some(Arc::clone(picked))
+    fn pick(&self, tried: &[EndpointId]) -> Option<Picked> {
+        let pick_of = |endpoints: &[Arc<Endpoint>]| self.picker.pick(endpoints, tried);
+        pick_of(self.endpoints.load().as_ref()?).or_else(|| pick_of(&self.held.load()))
     }
 
     /// Waits for an endpoint that is ready: while the registry has not answered until the deadline, else not longer
     /// than `client.endpoint_wait` after the last was there or another joined.
-    async fn wait(&self, route: &Route, tried: &[EndpointId]) -> Result<Arc<Endpoint>, Failure> {
+    async fn wait(&self, route: &Route, tried: &[EndpointId]) -> Result<Picked, Failure> {
         let deadline = route.deadline.map(|deadline| deadline.at);
         let mut changed = self.changed.subscribe();
         loop {
-            if let Some(endpoint) = self.pick(tried) {
-                return Ok(endpoint);
+            if let Some(picked) = self.pick(tried) {
+                return Ok(picked);
             }
             let patience = self.patience(route.wait_for_ready);
             let until = deadline.into_iter().chain(patience).min();
@@ -171,15 +191,23 @@ impl Shared {
     /// Notes since when no endpoint is ready.
     fn note_readiness(&self) {
         let endpoints = self.endpoints.load();
-        let ready = endpoints.as_ref().is_none_or(|all| all.iter().any(|one| one.is_ready()));
+        self.picker.look(endpoints.as_deref().map_or(&[], Vec::as_slice));
+        let ready = endpoints.as_ref().is_none_or(|all| all.iter().any(|one| one.is_ready())) || !self.held.is_empty();
         let mut since = self.none_since();
         *since = if ready { None } else { since.or_else(|| Some(Instant::now())) };
+    }
+
+    /// Compares the endpoints with one another.
+    fn review(&self) {
+        if let Some(endpoints) = &*self.endpoints.load() {
+            self.picker.review(endpoints, &self.target, &self.metrics);
+        }
     }
 
     /// Says why a call went nowhere: no answer of the registry, no instance, or none that can be connected.
     fn nowhere(&self, patience: Option<Instant>) -> Failure {
         let Self { service, resolver, .. } = self;
-        let registry = resolver.describe();
+        let registry = resolver.describe_source(service);
         let expired = patience.is_none_or(|at| Instant::now() < at);
         let (outcome, kind) = match expired {
             true => (Outcome::TimedOut, ErrorKind::Deadline),
@@ -226,6 +254,8 @@ impl Members {
         let leaves = self.shared.leaves.clone();
         let mut instances = self.shared.resolver.instances(&self.shared.service);
         let mut readiness = self.shared.changed.subscribe();
+        let mut reviews = time::interval(self.shared.picker.policy().outlier.interval.max(Duration::from_millis(1)));
+        reviews.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut serial = 0;
         loop {
             let latest = instances.borrow_and_update().clone();
@@ -236,21 +266,35 @@ impl Members {
                 tokio::select! {
                     () = leaves.cancelled() => return self.leave().await,
                     Ok(()) = instances.changed() => break,
-                    Ok(()) = readiness.changed() => self.shared.note_readiness(),
+                    Ok(()) = readiness.changed() => self.look(),
                     Some(_) = self.tasks.join_next() => {}
+                    _ = reviews.tick() => self.shared.review(),
                 }
             }
         }
+    }
+
+    /// Looks which endpoints are ready; the connection of a last resort must never have been lost.
+    fn look(&mut self) {
+        for lost in self.shared.held.drop_lost() {
+            self.known.retain(|_, endpoint| endpoint.id != lost.id);
+        }
+        self.shared.note_readiness();
     }
 
     /// Publishes the endpoints of the instances; those that stay keep their connections and their load.
     fn rebuild(&mut self, instances: &[Instance], serial: &mut u64) {
         let mut known = HashMap::with_capacity(instances.len());
         let mut endpoints = Vec::with_capacity(instances.len());
+        let mut held = Vec::new();
         for instance in instances {
             let Instance { id, host, port, .. } = instance;
             let ours = instance.meta.contains_key(OURS);
             let key = Key { id: id.clone(), host: host.clone(), port: *port, ours };
+            if instance.last_resort {
+                held.extend(self.known.get(&key).filter(|one| one.is_ready()).map(|one| (key, Arc::clone(one))));
+                continue;
+            }
             let endpoint = self.known.get(&key).cloned().unwrap_or_else(|| self.join(&key, serial));
             if known.insert(key, Arc::clone(&endpoint)).is_none() {
                 endpoints.push(endpoint);
@@ -258,7 +302,12 @@ impl Members {
         }
         let before = self.shared.endpoints.load().as_ref().map(|all| all.len());
         let same = before == Some(endpoints.len()) && known.keys().all(|key| self.known.contains_key(key));
-        if same {
+        let kept = self.shared.held.replace(held.iter().map(|(_, one)| Arc::clone(one)).collect());
+        if kept.more {
+            let (cluster, vanished) = (&self.shared.service, held.len());
+            tracing::warn!(%cluster, vanished, left = endpoints.len(), "most instances vanished at once: those that are still connected stay as a last resort");
+        }
+        if same && kept.same {
             return;
         }
         tracing::debug!(cluster = %self.shared.service, endpoints = endpoints.len(), "endpoints changed");
@@ -267,6 +316,7 @@ impl Members {
             // Before it is seen: however long there was none, it deserves the time to be connected.
             *self.shared.none_since() = None;
         }
+        known.extend(held);
         self.known = known;
         self.shared.endpoints.store(Some(Arc::new(endpoints)));
         self.shared.note_readiness();
@@ -274,7 +324,7 @@ impl Members {
     }
 
     fn join(&mut self, key: &Key, serial: &mut u64) -> Arc<Endpoint> {
-        let Shared { service, config, mean, metrics, changed, .. } = &*self.shared;
+        let Shared { service, config, mean, picker, target: label, metrics, changed, .. } = &*self.shared;
         let name = format!("{} at {}", key.id, bracketed(&key.host, key.port));
         let keepalive_interval = if key.ours { config.keepalive_interval } else { OTHERS_KEEPALIVE };
         let settings = Settings {
@@ -286,11 +336,15 @@ impl Members {
         };
         let remote = Remote {
             name: name.clone(),
-            authority: service.parse().unwrap_or_else(|_| http::uri::Authority::from_static("localhost")),
+            authority: by_url::authority(service)
+                .parse()
+                .unwrap_or_else(|_| http::uri::Authority::from_static("localhost")),
             max_message_bytes: config.max_message_bytes,
             max_header_bytes: config.max_header_bytes,
         };
         let max_connections = config.max_connections;
+        let (endpoint, target) = (name.clone(), label.clone());
+        let notices = Notices { endpoint, target, metrics: metrics.clone(), changed: changed.clone() };
         let target = Target { name, host: key.host.clone(), port: key.port, settings, max_connections };
         *serial += 1;
         let (endpoint, task) = Endpoint::new(endpoint::Parts {
@@ -298,8 +352,8 @@ impl Members {
             target,
             remote,
             mean: Arc::clone(mean),
-            metrics: metrics.clone(),
-            changed: changed.clone(),
+            breaker: picker.policy().breaker.clone(),
+            notices,
         });
         self.tasks.spawn(task);
         Arc::new(endpoint)
@@ -308,6 +362,7 @@ impl Members {
     /// Lets the calls that run end.
     async fn leave(mut self) {
         self.known.clear();
+        self.shared.held.replace(Vec::new());
         self.shared.endpoints.store(None);
         while self.tasks.join_next().await.is_some() {}
     }

@@ -6,20 +6,24 @@ use std::{
 };
 
 use futures::{FutureExt as _, future::BoxFuture};
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::{Service, ServiceBuilder};
 
 use crate::{
     client::{
         Answer, AnswerFuture,
+        attempt::{Timed, TimeoutLayer},
         call::{Call, EndpointId},
-        load::{Load, LoadLayer, Loaded, Mean},
+        judge::{self, Judge},
+        load::{Load, Mean},
         metrics::{self, Measured},
         outcome::Failure,
         pool::{Keeper, Pool, Target},
+        standing::{Notices, Permit, Standing},
         stream::{self, Remote},
     },
+    policy::cluster::BreakerPolicy,
     telemetry::Metrics,
 };
 
@@ -28,6 +32,7 @@ use crate::{
 pub(crate) struct Endpoint {
     pub(crate) id: EndpointId,
     pub(crate) load: Arc<Load>,
+    pub(crate) standing: Arc<Standing>,
     pool: Arc<Pool>,
     stack: EndpointStack,
     _leave: DropGuard,
@@ -40,36 +45,44 @@ pub(crate) struct Parts {
     pub(crate) target: Target,
     pub(crate) remote: Remote,
     pub(crate) mean: Arc<Mean>,
-    pub(crate) metrics: Metrics,
-    /// Told when the endpoint becomes ready, or is no longer.
-    pub(crate) changed: watch::Sender<()>,
+    pub(crate) breaker: BreakerPolicy,
+    /// Told when the endpoint becomes ready, or is no longer, and when its standing changes.
+    pub(crate) notices: Notices,
 }
 
-type EndpointStack = Measured<Loaded<Connection>>;
+type EndpointStack = Measured<Timed<Connection>>;
 
-/// The way of an attempt at its endpoint, outermost first.
-fn stack(metrics: Metrics, load: Arc<Load>, connection: Connection) -> EndpointStack {
+/// The way of an attempt at its endpoint, outermost first. Above it stands the judge, which was made with the pick:
+/// the next pick must see this one.
+fn stack(metrics: Metrics, name: &str, connection: Connection) -> EndpointStack {
     ServiceBuilder::new()
         // On top: counts whatever ends below.
         .layer(metrics::attempt(metrics))
-        // Above the connection: sees the outcome of each attempt, or that it was dropped.
-        .layer(LoadLayer::new(load))
+        // Below all that wants to see a timeout as an outcome, and not as a future that is dropped.
+        .layer(TimeoutLayer::new(name))
         .service(connection)
 }
 
 impl Endpoint {
     /// Makes an endpoint, and the task that keeps it connected for its owner to spawn.
     pub(crate) fn new(parts: Parts) -> (Self, BoxFuture<'static, ()>) {
-        let Parts { id, target, remote, mean, metrics, changed } = parts;
+        let Parts { id, target, remote, mean, breaker, notices } = parts;
         let pool = Arc::new(Pool::new(target));
+        let (metrics, changed) = (notices.metrics.clone(), notices.changed.clone());
         let load = Arc::new(Load::new(mean, Instant::now()));
+        let standing = Arc::new(Standing::new(breaker, Instant::now(), notices));
         let leaves = CancellationToken::new();
         let connection = Connection { pool: Arc::clone(&pool), remote: Arc::new(remote) };
-        let stack = stack(metrics, Arc::clone(&load), connection);
+        let stack = stack(metrics, pool.name(), connection);
         let keeper = Keeper::new(Arc::clone(&pool), changed);
-        let measured = Arc::clone(&load);
-        let task = keeper.run(leaves.clone(), move || measured.reset()).boxed();
-        (Self { id, load, pool, stack, _leave: leaves.drop_guard() }, task)
+        let (measured, standing_of) = (Arc::clone(&load), Arc::clone(&standing));
+        let fresh = move || {
+            let now = Instant::now();
+            measured.reset(now);
+            standing_of.reconnected(now);
+        };
+        let task = keeper.run(leaves.clone(), fresh).boxed();
+        (Self { id, load, standing, pool, stack, _leave: leaves.drop_guard() }, task)
     }
 
     /// Whether it has a connection that takes calls.
@@ -86,8 +99,12 @@ impl Endpoint {
         self.pool.last_error()
     }
 
-    pub(crate) async fn call(&self, call: Call) -> Answer {
-        self.stack.clone().call(call).await.map_err(|failure| failure.at(self.id))
+    /// Makes an attempt that was picked with `permit`, now and not when it is first polled: the next pick must see it.
+    pub(crate) fn call(&self, call: Call, permit: Permit) -> impl Future<Output = Answer> + use<> {
+        let (id, deadline) = (self.id, call.route.deadline.map(|deadline| deadline.at));
+        call.traffic.went_to(id);
+        let judge = Judge::new(self.load.begin(Instant::now(), deadline), permit, deadline);
+        judge::watch(self.stack.clone().call(call), judge).map(move |answer| answer.map_err(|failure| failure.at(id)))
     }
 }
 

@@ -5,21 +5,13 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
-use futures::FutureExt as _;
 use tokio::time::Instant;
 use tonic::Code;
-use tower::{Layer, Service};
 
-use crate::client::{
-    AnswerFuture, Stop,
-    call::Call,
-    observe::{self, Observer},
-    outcome::Failure,
-};
+use crate::client::{observe::Observer, outcome};
 
 /// Seconds in which a sample loses most of its weight (63 %).
 const DECAY: f32 = 10.0;
@@ -27,6 +19,8 @@ const DECAY: f32 = 10.0;
 const UNMEASURED: f32 = 0.001;
 /// A failing endpoint looks at most so many times as slow as the mean of its cluster.
 const MOST_PENALTY: f32 = 10.0;
+/// A new endpoint looks at most so many times as dear as it is.
+const MOST_RAMP: f32 = 10.0;
 
 /// An estimate that decays: seconds as `f32` above the millisecond of its last change, in one atomic word.
 #[derive(Debug, Default)]
@@ -47,6 +41,8 @@ pub(crate) struct Load {
     mean: Arc<Mean>,
     latency: Ewma,
     in_flight: AtomicUsize,
+    /// Millisecond since which it is connected, or known.
+    fresh_at: AtomicU64,
     /// Millisecond of the last pick.
     picked_at: AtomicU64,
     /// Picks of the cluster at that time.
@@ -66,14 +62,26 @@ impl Mean {
 impl Load {
     pub(crate) fn new(mean: Arc<Mean>, now: Instant) -> Self {
         let (picked_at, picked_of) = (mean.millis(now).into(), mean.picks.load(Ordering::Relaxed).into());
-        Self { mean, latency: Ewma::default(), in_flight: AtomicUsize::new(0), picked_at, picked_of }
+        let fresh_at = mean.millis(now).into();
+        Self { mean, latency: Ewma::default(), in_flight: AtomicUsize::new(0), fresh_at, picked_at, picked_of }
     }
 
     /// Returns what one more call costs here: latency times the calls that would share it.
     pub(crate) fn cost(&self, now: Instant) -> f32 {
         let at = self.mean.millis(now);
         let latency = self.latency.read(at).or_else(|| self.mean.latency.read(at)).unwrap_or(UNMEASURED);
-        latency * (self.in_flight.load(Ordering::Relaxed) as f32 + 1.0)
+        latency * self.calls()
+    }
+
+    /// Returns the calls that one more call would share it with, and itself.
+    pub(crate) fn calls(&self) -> f32 {
+        self.in_flight.load(Ordering::Relaxed) as f32 + 1.0
+    }
+
+    /// Returns by how much it is dearer because it is new: ten times at first, and not at all once `window` passed.
+    pub(crate) fn slow_start(&self, now: Instant, window: Duration) -> f32 {
+        let age = self.mean.millis(now).saturating_sub(self.fresh_at.load(Ordering::Relaxed));
+        ramp(Duration::from_millis(age), window)
     }
 
     /// Whether it had no pick for a second, nor for the last hundred picks of its cluster: then it is due, or a
@@ -92,7 +100,8 @@ impl Load {
     }
 
     /// Forgets what was measured: a connection that is new after a loss may lead to a new process.
-    pub(crate) fn reset(&self) {
+    pub(crate) fn reset(&self, now: Instant) {
+        self.fresh_at.store(self.mean.millis(now), Ordering::Relaxed);
         self.latency.clear();
     }
 
@@ -180,6 +189,14 @@ fn penalty(old: Option<f32>, sample: f32, mean: f32) -> f32 {
     doubled.min(mean * MOST_PENALTY).max(old.unwrap_or(mean)).max(mean).max(sample)
 }
 
+/// The share of an instance grows with its age, and its cost falls with that.
+fn ramp(age: Duration, window: Duration) -> f32 {
+    if age >= window {
+        return 1.0;
+    }
+    1.0 / (age.as_secs_f32() / window.as_secs_f32()).max(1.0 / MOST_RAMP)
+}
+
 /// One call in flight; dropping it gives its place back.
 #[derive(Debug)]
 pub(crate) struct InFlight {
@@ -196,7 +213,8 @@ impl InFlight {
         self.first.unwrap_or_else(|| self.begun.elapsed())
     }
 
-    fn failed(&mut self) {
+    /// It ended badly, however fast.
+    pub(crate) fn failed(&mut self) {
         self.ended = true;
         self.load.failed(self.took(), Instant::now());
     }
@@ -210,11 +228,7 @@ impl Observer for InFlight {
     }
 
     fn ended(&mut self, code: Code) {
-        let blamed = matches!(
-            code,
-            Code::Unavailable | Code::ResourceExhausted | Code::Internal | Code::Unknown | Code::DataLoss
-        );
-        if blamed {
+        if outcome::blames(code) {
             return self.failed();
         }
         self.ended = true;
@@ -237,61 +251,6 @@ impl Drop for InFlight {
         } else {
             self.load.left(took, now);
         }
-    }
-}
-
-/// Measures the endpoint that calls go to.
-#[derive(Clone, Debug)]
-pub(crate) struct Loaded<S> {
-    inner: S,
-    load: Arc<Load>,
-}
-
-/// Makes [`Loaded`].
-#[derive(Clone, Debug)]
-pub(crate) struct LoadLayer {
-    load: Arc<Load>,
-}
-
-impl LoadLayer {
-    pub(crate) fn new(load: Arc<Load>) -> Self {
-        Self { load }
-    }
-}
-
-impl<S> Layer<S> for LoadLayer {
-    type Service = Loaded<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Loaded { inner, load: Arc::clone(&self.load) }
-    }
-}
-
-impl<S: Stop> Service<Call> for Loaded<S> {
-    type Response = S::Response;
-    type Error = Failure;
-    type Future = AnswerFuture;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, call: Call) -> Self::Future {
-        // Counted now and not when first polled: the next pick must see it.
-        let mut guard = self.load.begin(Instant::now(), call.route.deadline.map(|deadline| deadline.at));
-        let answer = self.inner.call(call);
-        async move {
-            match answer.await {
-                Ok(answer) => Ok(observe::observe(answer, guard)),
-                Err(failure) => {
-                    if failure.outcome.blames_endpoint() {
-                        guard.failed();
-                    }
-                    Err(failure)
-                }
-            }
-        }
-        .boxed()
     }
 }
 

@@ -1,6 +1,6 @@
 //! How an attempt ended that brought no answer of a gRPC server; plain data.
 
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::{
     client::call::EndpointId,
@@ -50,19 +50,43 @@ impl Failure {
 }
 
 impl Outcome {
-    /// Whether no server can have acted on the attempt.
-    pub(crate) fn is_unprocessed(self) -> bool {
-        match self {
-            Self::NeverSent | Self::Refused => true,
-            Self::NoEndpoint | Self::Lost | Self::TimedOut | Self::Answered | Self::Caller => false,
-        }
-    }
-
     /// Whether it says something bad about the endpoint.
     pub(crate) fn blames_endpoint(self) -> bool {
         match self {
             Self::NeverSent | Self::Refused | Self::Lost | Self::TimedOut | Self::Answered => true,
             Self::NoEndpoint | Self::Caller => false,
         }
+    }
+
+    /// Whether it says something bad about the process behind the endpoint: one that refuses or leaves in good order
+    /// does not.
+    pub(crate) fn blames_process(self) -> bool {
+        match self {
+            Self::Lost | Self::TimedOut | Self::Answered => true,
+            Self::NoEndpoint | Self::NeverSent | Self::Refused | Self::Caller => false,
+        }
+    }
+}
+
+/// Whether a code says something bad about the endpoint that answered with it, rather than about the call.
+pub(crate) fn blames(code: Code) -> bool {
+    match code {
+        Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::ResourceExhausted
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss => true,
+        Code::Ok
+        | Code::Cancelled
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Unauthenticated => false,
     }
 }

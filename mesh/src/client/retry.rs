@@ -1,4 +1,4 @@
-//! Tries again, elsewhere, what no server acted on, and once what may be repeated.
+//! Tries again, elsewhere, what no server acted on, and what may be repeated as far as the policy goes (gRFC A6).
 
 use std::{
     sync::Arc,
@@ -7,8 +7,10 @@ use std::{
 };
 
 use futures::FutureExt as _;
+use http::HeaderMap;
 use rand::Rng as _;
 use tokio::time::{self, Instant};
+use tonic::Code;
 use tower::{Layer, Service};
 
 use crate::{
@@ -16,7 +18,8 @@ use crate::{
     client::{
         Answer, AnswerFuture, Stop,
         budget::Budget,
-        call::{Call, EndpointId},
+        call::{Call, EndpointId, Route},
+        observe::code_of,
         outcome::{Failure, Outcome},
         replay::{Memory, Replay},
     },
@@ -25,8 +28,8 @@ use crate::{
 
 /// Attempts of one call that no server acted on.
 const MOST_UNPROCESSED: u32 = 5;
-/// Attempts that ended without a response, beyond the first.
-const MOST_REPEATED: u32 = 1;
+/// Says when to try again, or not to, in milliseconds (gRFC A6).
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// Repeats attempts.
 #[derive(Clone, Debug)]
@@ -80,39 +83,100 @@ async fn attempts<S: Stop>(mut inner: S, parts: Arc<Parts>, mut call: Call) -> A
     let Call { route, headers, .. } = &call;
     let (route, headers) = (route.clone(), headers.clone());
     let replay = Replay::new(std::mem::take(&mut call.body), parts.memory.clone());
-    let mut history = History::new(route.idempotent);
+    let mut history = History::new(&route);
     parts.budget.deposit(Instant::now());
     call.body = replay.next().unwrap_or_default();
     loop {
-        let failure = match inner.call(call).await {
-            Ok(answer) => {
-                // Response headers came: there is no other attempt.
-                replay.commit();
-                return Ok(answer);
-            }
-            Err(failure) => failure,
+        let traffic = Arc::clone(&call.traffic);
+        let answer = inner.call(call).await;
+        let Some(ended) = Ended::of(&answer, traffic.endpoint()) else {
+            // Response headers came: there is no other attempt.
+            replay.commit();
+            return answer;
         };
-        let Some(again) = history.decide(&failure) else { return Err(failure) };
-        let Some(body) = replay.next() else { return Err(failure) };
+        let Some(again) = history.decide(&ended, rand::rng().random()) else { return answer };
+        // What begins past the deadline, nobody waits for.
+        let late = route.deadline.is_some_and(|deadline| Instant::now() + again.after >= deadline.at);
+        let Some(body) = replay.next().filter(|_| !late) else { return answer };
         if !parts.budget.withdraw(Instant::now()) {
-            return Err(failure);
+            return answer;
         }
+        drop(answer);
         parts.metrics.retried(&route.labels, again.transparent);
-        tracing::debug!(service = %route.service, method = route.path.path(), outcome = ?failure.outcome, "trying again");
+        tracing::debug!(service = %route.service, method = route.path.path(), reason = ?ended.how, "trying again");
         time::sleep(again.after).await;
-        let (tried, previous) = (history.tried.clone(), history.repeated);
-        call = Call { route: route.clone(), headers: headers.clone(), body, tried, previous, traffic: Arc::default() };
+        call = Call {
+            route: route.clone(),
+            headers: headers.clone(),
+            body,
+            tried: history.tried.clone(),
+            previous: history.repeated,
+            until: None,
+            traffic: Arc::default(),
+        };
+    }
+}
+
+/// How an attempt ended that brought no message.
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    how: How,
+    pushback: Option<Pushback>,
+    endpoint: Option<EndpointId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Failed(Outcome),
+    /// A server answered with this code, and nothing else.
+    Status(Code),
+}
+
+/// What a server says of another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pushback {
+    After(Duration),
+    Never,
+}
+
+impl Ended {
+    /// Returns nothing for an answer that has begun.
+    fn of(answer: &Answer, endpoint: Option<EndpointId>) -> Option<Self> {
+        match answer {
+            Ok(answer) => {
+                let code = code_of(answer.headers())?;
+                Some(Self { how: How::Status(code), pushback: Pushback::read(answer.headers()), endpoint })
+            }
+            Err(failure) => {
+                let endpoint = failure.endpoint.or(endpoint);
+                Some(Self { how: How::Failed(failure.outcome), pushback: None, endpoint })
+            }
+        }
+    }
+}
+
+impl Pushback {
+    /// What cannot be read forbids another attempt, as a negative time does (gRFC A6).
+    fn read(headers: &HeaderMap) -> Option<Self> {
+        let value = headers.get(PUSHBACK)?;
+        let millis = value.to_str().ok().and_then(|text| text.parse::<i32>().ok());
+        let after = millis.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
+        Some(after.map_or(Self::Never, Self::After))
     }
 }
 
 /// What the attempts of a call came to so far.
 #[derive(Debug)]
-struct History {
-    idempotent: bool,
+struct History<'a> {
+    route: &'a Route,
     tried: Vec<EndpointId>,
     unprocessed: u32,
+    /// Attempts that a server may have seen, and that were made again.
     repeated: u32,
-    backoff: Backoff,
+    /// The step of the policy's waits: a server's own begins them anew.
+    step: u32,
+    /// Waits between rounds of what no server acted on.
+    rounds: Backoff,
 }
 
 /// Another attempt.
@@ -122,31 +186,59 @@ struct Again {
     transparent: bool,
 }
 
-impl History {
-    fn new(idempotent: bool) -> Self {
-        let backoff = Backoff::new(Duration::from_millis(25), Duration::from_millis(250));
-        Self { idempotent, tried: Vec::new(), unprocessed: 0, repeated: 0, backoff }
+impl<'a> History<'a> {
+    fn new(route: &'a Route) -> Self {
+        let rounds = Backoff::new(Duration::from_millis(25), Duration::from_millis(250));
+        Self { route, tried: Vec::new(), unprocessed: 0, repeated: 0, step: 1, rounds }
     }
 
-    /// Takes note of a failure, and says whether to try again.
-    fn decide(&mut self, failure: &Failure) -> Option<Again> {
-        let transparent = failure.outcome.is_unprocessed();
-        let (done, most) = match failure.outcome {
-            Outcome::NeverSent | Outcome::Refused => (&mut self.unprocessed, MOST_UNPROCESSED),
-            Outcome::Lost if self.idempotent => (&mut self.repeated, MOST_REPEATED),
-            Outcome::Lost | Outcome::NoEndpoint | Outcome::TimedOut | Outcome::Answered | Outcome::Caller => {
-                return None;
-            }
-        };
-        if *done >= most {
+    /// Takes note of how an attempt ended, and says whether to try again; `random` is in 0..1.
+    fn decide(&mut self, ended: &Ended, random: f64) -> Option<Again> {
+        let policy = &self.route.policy;
+        match ended.how {
+            How::Failed(Outcome::NeverSent | Outcome::Refused) => return self.elsewhere(ended, random),
+            How::Failed(Outcome::Lost | Outcome::TimedOut) => {}
+            How::Status(code) if policy.retry_codes.value.contains(code) => {}
+            How::Status(_) | How::Failed(Outcome::NoEndpoint | Outcome::Answered | Outcome::Caller) => return None,
+        }
+        // A server may have acted on it. A call made for a retry is left to whoever makes those: or each level of a
+        // deep tree would multiply them.
+        let allowed = policy.is_idempotent() && !self.route.for_retry;
+        if !allowed || self.repeated + 1 >= policy.max_attempts.value {
             return None;
         }
-        *done += 1;
-        // An endpoint comes a second time only when all were tried.
-        let around = failure.endpoint.is_some_and(|endpoint| self.tried.contains(&endpoint));
-        self.tried.extend(failure.endpoint.filter(|_| !around));
-        let after = if around { self.backoff.next(rand::rng().random()) } else { Duration::ZERO };
-        Some(Again { after, transparent })
+        let after = match ended.pushback {
+            Some(Pushback::Never) => return None,
+            Some(Pushback::After(after)) => {
+                self.step = 1;
+                after
+            }
+            None => {
+                self.step += 1;
+                policy.backoff(self.step, random)
+            }
+        };
+        self.repeated += 1;
+        self.note(ended.endpoint);
+        Some(Again { after, transparent: false })
+    }
+
+    /// No server acted on it: it goes elsewhere at once, and a second time to the same only after a while.
+    fn elsewhere(&mut self, ended: &Ended, random: f64) -> Option<Again> {
+        if self.unprocessed >= MOST_UNPROCESSED {
+            return None;
+        }
+        self.unprocessed += 1;
+        let around = self.note(ended.endpoint);
+        let after = if around { self.rounds.next(random) } else { Duration::ZERO };
+        Some(Again { after, transparent: true })
+    }
+
+    /// Remembers an endpoint; returns whether it was tried before, which happens only when all were.
+    fn note(&mut self, endpoint: Option<EndpointId>) -> bool {
+        let around = endpoint.is_some_and(|endpoint| self.tried.contains(&endpoint));
+        self.tried.extend(endpoint.filter(|_| !around));
+        around
     }
 }
 

@@ -3,46 +3,70 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{HeaderMap, uri::PathAndQuery};
-use prost::Message as _;
-use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, method_options::IdempotencyLevel};
 use tokio::time::Instant;
 use tonic::body::Body;
 
 use crate::{
-    client::call::{Call, CallOptions, Deadline, Idempotency, Route},
+    client::call::{Call, CallOptions, Deadline, Route},
     context::{Context, TraceContext},
-    error::Error,
     grpc_timeout::{self, GRPC_TIMEOUT},
+    policy::{
+        method::{MethodPolicy, Origin, Policy},
+        options::Methods,
+    },
     telemetry::AttemptLabels,
 };
-
-/// What descriptors say of methods, by path (`/pkg.Service/Method`).
-pub(crate) type Methods = HashMap<String, Method>;
-
-/// What a descriptor says of one method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Method {
-    pub(crate) idempotency: Idempotency,
-    pub(crate) unary: bool,
-}
 
 /// The routes of one service.
 #[derive(Debug)]
 pub(crate) struct RouteTable {
     service: Arc<str>,
-    known: HashMap<String, (Method, Arc<AttemptLabels>)>,
+    known: HashMap<String, Known>,
     other: Arc<AttemptLabels>,
-    default_deadline: Duration,
+    /// The policy of a method that no descriptor tells, if it streams or may stream, and if it does not.
+    streaming: Arc<Policy>,
+    unary: Arc<Policy>,
+}
+
+/// A method that a descriptor tells.
+#[derive(Debug)]
+struct Known {
+    unary: bool,
+    said: MethodPolicy,
+    policy: Arc<Policy>,
+    labels: Arc<AttemptLabels>,
 }
 
 impl RouteTable {
     pub(crate) fn new(service: Arc<str>, methods: &Methods, default_deadline: Duration) -> Self {
-        let labelled = |(path, method): (&String, &Method)| {
-            (path.clone(), (*method, Arc::new(AttemptLabels::new(path, &service))))
+        let (streaming, unary) = (Policy::new(None), Policy::new(Some(default_deadline)));
+        let known = methods.iter().map(|(path, method)| {
+            let defaults = if method.unary { unary } else { streaming };
+            let known = Known {
+                unary: method.unary,
+                said: method.policy,
+                policy: Arc::new(defaults.with(Origin::Proto, &method.policy)),
+                labels: Arc::new(AttemptLabels::new(path, &service)),
+            };
+            (path.clone(), known)
+        });
+        let (known, other) = (known.collect(), Arc::new(AttemptLabels::new("other", &service)));
+        Self { service, known, other, streaming: Arc::new(streaming), unary: Arc::new(unary) }
+    }
+
+    /// Returns the policy in force for a path (`/pkg.Service/Method`) when the call site says this.
+    pub(crate) fn policy(&self, path: &str, options: &CallOptions) -> Arc<Policy> {
+        let known = self.known.get(path);
+        let unary = options.unary.or(known.map(|known| known.unary)) == Some(true);
+        let defaults = if unary { &self.unary } else { &self.streaming };
+        let said = MethodPolicy { idempotency: options.idempotency.or(options.policy.idempotency), ..options.policy };
+        let same_kind = |known: &&Known| options.unary.is_none_or(|unary| unary == known.unary);
+        let base = match known {
+            Some(known) if same_kind(&known) => Arc::clone(&known.policy),
+            Some(known) => Arc::new(defaults.with(Origin::Proto, &known.said)),
+            None => Arc::clone(defaults),
         };
-        let known = methods.iter().map(labelled).collect();
-        let other = Arc::new(AttemptLabels::new("other", &service));
-        Self { service, known, other, default_deadline }
+        if said == MethodPolicy::default() { base } else { Arc::new(base.with(Origin::CallSite, &said)) }
     }
 
     /// Makes the call of a request, seen at `now` in `context`.
@@ -50,60 +74,26 @@ impl RouteTable {
         let (mut parts, body) = request.into_parts();
         let options = parts.extensions.remove::<CallOptions>().unwrap_or_default();
         let path = parts.uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
-        let (method, labels) = match self.known.get(path.path()) {
-            Some((method, labels)) => (Some(*method), Arc::clone(labels)),
+        let labels = match self.known.get(path.path()) {
+            Some(known) => Arc::clone(&known.labels),
             // The call site knows the method from a descriptor of its own: that bounds the names.
-            None if options.unary.is_some() => (None, Arc::new(AttemptLabels::new(path.path(), &self.service))),
-            None => (None, Arc::clone(&self.other)),
+            None if options.unary.is_some() => Arc::new(AttemptLabels::new(path.path(), &self.service)),
+            None => Arc::clone(&self.other),
         };
-        let unary = options.unary.or(method.map(|method| method.unary));
-        let idempotency = options.idempotency.or(method.map(|method| method.idempotency));
-        let fallback = (unary == Some(true)).then_some(self.default_deadline);
+        let policy = self.policy(path.path(), &options);
         let route = Route {
             service: Arc::clone(&self.service),
             path,
             labels,
-            idempotent: idempotency.is_some_and(|level| level != Idempotency::Unknown),
+            deadline: deadline(&parts.headers, context, policy.deadline.value, now),
+            policy,
+            for_retry: context.for_retry,
             wait_for_ready: options.wait_for_ready,
-            deadline: deadline(&parts.headers, context, fallback, now),
         };
         trace(&mut parts.headers, context);
-        let (tried, previous, traffic) = (Vec::new(), 0, Arc::default());
-        Call { route, headers: parts.headers, body, tried, previous, traffic }
+        let (tried, traffic) = (Vec::new(), Arc::default());
+        Call { route, headers: parts.headers, body, tried, previous: 0, until: None, traffic }
     }
-}
-
-/// Reads encoded `FileDescriptorSet`s.
-///
-/// # Errors
-///
-/// [`ErrorKind::Config`](crate::ErrorKind::Config) for bytes that are none.
-pub(crate) fn methods(sets: &[&[u8]]) -> Result<Methods, Error> {
-    let mut methods = Methods::new();
-    for set in sets {
-        let set = FileDescriptorSet::decode(*set)
-            .map_err(|error| Error::config("descriptors", &format!("these bytes are no FileDescriptorSet: {error}")))?;
-        methods.extend(set.file.iter().flat_map(methods_of_file));
-    }
-    Ok(methods)
-}
-
-fn methods_of_file(file: &FileDescriptorProto) -> impl Iterator<Item = (String, Method)> {
-    let prefix = if file.package().is_empty() { String::new() } else { format!("{}.", file.package()) };
-    file.service.iter().flat_map(move |service| {
-        let start = format!("/{prefix}{}/", service.name());
-        service.method.iter().map(move |method| (format!("{start}{}", method.name()), describe(method)))
-    })
-}
-
-fn describe(method: &MethodDescriptorProto) -> Method {
-    let level = method.options.as_ref().map(prost_types::MethodOptions::idempotency_level);
-    let idempotency = match level {
-        None | Some(IdempotencyLevel::IdempotencyUnknown) => Idempotency::Unknown,
-        Some(IdempotencyLevel::Idempotent) => Idempotency::Idempotent,
-        Some(IdempotencyLevel::NoSideEffects) => Idempotency::NoSideEffects,
-    };
-    Method { idempotency, unary: !method.client_streaming() && !method.server_streaming() }
 }
 
 /// Returns the earlier of the caller's own deadline and the one that it inherited, else the one of `fallback`.

@@ -28,19 +28,17 @@ use crate::{
         outcome::{Failure, Outcome},
         pump::{Pump, Reader},
     },
+    context::{FOR_RETRY, PREVIOUS_ATTEMPTS},
     error::{Error, ErrorKind},
     grpc_timeout::{self, GRPC_TIMEOUT},
     message_limit::{MessageLimit, TooLarge},
 };
 
-/// The header that counts earlier attempts (gRFC A6).
-const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
-
 /// What a caller without a `user-agent` of its own is called.
 const USER_AGENT: &str = concat!("selvedge/", env!("CARGO_PKG_VERSION"));
 
 /// Headers that belong to a connection, which HTTP/2 forbids (RFC 9113, 8.2.2), or that are ours to write.
-const DROPPED: [HeaderName; 10] = [
+const DROPPED: [HeaderName; 11] = [
     header::CONNECTION,
     header::HOST,
     header::TE,
@@ -51,6 +49,7 @@ const DROPPED: [HeaderName; 10] = [
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("http2-settings"),
     HeaderName::from_static(PREVIOUS_ATTEMPTS),
+    HeaderName::from_static(FOR_RETRY),
 ];
 
 /// What streams need to know of their endpoint.
@@ -65,8 +64,7 @@ pub(crate) struct Remote {
 
 /// Makes one attempt in `slot`.
 pub(crate) async fn exchange(slot: Slot, remote: Arc<Remote>, call: Call) -> Answer {
-    let Call { route, headers, body, previous, traffic, .. } = call;
-    let head = head(&route, &remote, headers, previous);
+    let (head, Call { route, body, traffic, .. }) = head(&remote, call);
     let mut sender = slot.wire.sender.clone();
     let (response, stream) = sender.send_request(head, false).map_err(|error| unopened(&error, &remote))?;
     let (mut pump, reader) = Pump::new(stream, body, remote.max_message_bytes, Arc::clone(&traffic), route.clone());
@@ -92,17 +90,22 @@ pub(crate) async fn exchange(slot: Slot, remote: Arc<Remote>, call: Call) -> Ans
 }
 
 /// Makes the head of the request.
-fn head(route: &Route, remote: &Remote, mut headers: HeaderMap, previous: u32) -> Request<()> {
+fn head(remote: &Remote, mut call: Call) -> (Request<()>, Call) {
+    let mut headers = std::mem::take(&mut call.headers);
+    let Call { route, previous, until, .. } = &call;
     for name in &DROPPED {
         headers.remove(name);
     }
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
-    if previous > 0 {
-        headers.insert(PREVIOUS_ATTEMPTS, previous.into());
+    if *previous > 0 {
+        headers.insert(PREVIOUS_ATTEMPTS, (*previous).into());
     }
-    if let Some(deadline) = route.deadline {
-        let left = deadline.at.saturating_duration_since(Instant::now());
+    if route.for_retry {
+        headers.insert(FOR_RETRY, HeaderValue::from_static("1"));
+    }
+    if let Some(at) = route.deadline.map(|deadline| deadline.at).into_iter().chain(*until).min() {
+        let left = at.saturating_duration_since(Instant::now());
         headers.insert(GRPC_TIMEOUT, grpc_timeout::format(left));
     }
     let mut head = Request::new(());
@@ -110,7 +113,7 @@ fn head(route: &Route, remote: &Remote, mut headers: HeaderMap, previous: u32) -
     *head.version_mut() = Version::HTTP_2;
     *head.uri_mut() = uri(remote.authority.clone(), route.path.clone());
     *head.headers_mut() = headers;
-    head
+    (head, call)
 }
 
 fn uri(authority: Authority, path: PathAndQuery) -> Uri {

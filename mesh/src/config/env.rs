@@ -13,7 +13,7 @@ use crate::error::Error;
 pub(crate) type Variables = BTreeMap<String, String>;
 
 /// Parts of the settings that variables reach; others that begin with `SELVEDGE_` belong to programs.
-const SECTIONS: [&str; 3] = ["registry", "server", "client"];
+const SECTIONS: [&str; 4] = ["registry", "discovery", "server", "client"];
 
 /// Consul's own variables, and what they set.
 const CONSULS: [(&str, &str); 6] = [

@@ -24,6 +24,8 @@ pub(crate) struct Node {
     pub(crate) name: String,
     #[serde(deserialize_with = "or_default")]
     pub(crate) address: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) datacenter: String,
 }
 
 /// The registration.
@@ -47,6 +49,8 @@ pub(crate) struct Service {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub(crate) struct Check {
+    #[serde(rename = "CheckID", deserialize_with = "or_default")]
+    pub(crate) id: String,
     /// `passing`, `warning` or `critical`.
     #[serde(deserialize_with = "or_default")]
     pub(crate) status: String,
@@ -57,6 +61,12 @@ impl Entry {
     /// maintenance, which is a critical check too. A warning is no reason.
     pub(crate) fn is_callable(&self) -> bool {
         self.checks.iter().all(|check| check.status != "critical")
+    }
+
+    /// Whether an operator, or the instance itself, took it or its node out.
+    pub(crate) fn is_in_maintenance(&self) -> bool {
+        let maintenance = |id: &str| id == "_node_maintenance" || id.starts_with("_service_maintenance:");
+        self.checks.iter().any(|check| maintenance(&check.id))
     }
 
     /// Returns where it is reached: the address of the registration, or else the node's, and its port. There is
@@ -109,6 +119,16 @@ mod tests {
     }
 
     #[test]
+    fn maintenance_is_known_by_its_check() {
+        for (id, maintenance) in
+            [("_node_maintenance", true), ("_service_maintenance:a", true), ("service:a", false), ("serfHealth", false)]
+        {
+            let json = format!(r#"{{"Checks":[{{"CheckID":"{id}","Status":"critical"}}]}}"#);
+            assert_eq!(entry(&json).is_in_maintenance(), maintenance, "{id}");
+        }
+    }
+
+    #[test]
     fn any_critical_check_excludes_and_a_warning_does_not() {
         for (statuses, callable) in [
             (vec![], true),
@@ -117,7 +137,7 @@ mod tests {
             (vec!["passing", "critical"], false),
             (vec!["critical", "warning"], false),
         ] {
-            let checks = statuses.iter().map(|&status| Check { status: status.into() }).collect();
+            let checks = statuses.iter().map(|&status| Check { status: status.into(), ..Check::default() }).collect();
             assert_eq!(Entry { checks, ..Entry::default() }.is_callable(), callable, "{statuses:?}");
         }
     }

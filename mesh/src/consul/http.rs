@@ -15,6 +15,7 @@ use reqwest::{Certificate, Client, Identity, Response, Url, redirect::Policy};
 use crate::{
     config::{RegistryConfig, Secret},
     consul::{
+        polls::Polls,
         request::{Answer, Cause, Failure, Request},
         watch::Source,
     },
@@ -23,6 +24,9 @@ use crate::{
 
 /// Consul closes idle connections after 120 s.
 const POOL_IDLE: Duration = Duration::from_secs(90);
+
+/// Connections that are kept for the next question: with those in use no more than 16.
+const IDLE: usize = 2;
 
 /// More than this of an error's text is left out.
 const LONGEST_TEXT: usize = 300;
@@ -33,6 +37,7 @@ pub(crate) struct Http {
     base: Url,
     client: Client,
     token: Token,
+    polls: Polls,
 }
 
 /// Where the ACL token comes from. A file goes before a value, as in Consul's own tools.
@@ -51,8 +56,8 @@ struct TokenFile {
 }
 
 impl Http {
-    pub(crate) fn new(config: &RegistryConfig) -> Result<Self, Error> {
-        Ok(Self { base: config.url()?, client: client(config)?, token: Token::new(config)? })
+    pub(crate) fn new(config: &RegistryConfig, polls: Polls) -> Result<Self, Error> {
+        Ok(Self { base: config.url()?, client: client(config)?, token: Token::new(config)?, polls })
     }
 
     /// `consul at http://127.0.0.1:8500`.
@@ -71,6 +76,7 @@ impl Http {
             builder = builder.header("Content-Type", "application/json").body(body.clone());
         }
         let response = builder.send().await.map_err(|error| self.lost(request, &error))?;
+        self.polls.note(response.version());
         if response.status() != StatusCode::OK {
             return Err(self.refused(request, response, token.is_some()).await);
         }
@@ -172,20 +178,23 @@ impl TokenFile {
     }
 }
 
-/// Makes the client: HTTP/1.1, and of certificate authorities only those that it is told.
+/// Makes the client: HTTP/1.1, or HTTP/2 if TLS agrees on it; of certificate authorities only those that it is told.
 fn client(config: &RegistryConfig) -> Result<Client, Error> {
     let mut builder = Client::builder()
-        .http1_only()
+        // One connection for all must not be dead unseen.
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .http2_keep_alive_timeout(Duration::from_secs(10))
         // The agent is a neighbour; and a token is not sent to where an answer points.
         .no_proxy()
         .redirect(Policy::none())
         .connect_timeout(Duration::from_secs(5))
-        .pool_idle_timeout(POOL_IDLE);
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(IDLE);
     if let Some(path) = &config.ca_cert {
         builder = builder.tls_certs_only(authorities(path)?);
     } else if config.url()?.scheme() == "http" {
         // The system's authorities are neither needed nor, in a bare container, there.
-        builder = builder.tls_certs_only([]);
+        builder = builder.tls_certs_only([]).http1_only();
     }
     if let (Some(cert), Some(key)) = (&config.client_cert, &config.client_key) {
         builder = builder.identity(identity(cert, key)?);

@@ -42,7 +42,7 @@ async fn a_registration_is_written_as_consul_reads_it() {
         meta: BTreeMap::from([("selvedge".into(), "0.1.0".into())]),
         checks: vec![lease, probe],
     };
-    consul(&fake).register(&registration).await.unwrap();
+    consul(&fake).register(&registration, true).await.unwrap();
     let asked = &fake.asked()[0];
     assert_eq!(asked.line, "PUT /v1/agent/service/register?replace-existing-checks=true");
     let expected = json!({
@@ -56,6 +56,8 @@ async fn a_registration_is_written_as_consul_reads_it() {
         ],
     });
     assert_eq!(asked.body, Some(expected));
+    consul(&fake).register(&registration, false).await.unwrap();
+    assert_eq!(fake.asked()[1].line, "PUT /v1/agent/service/register");
 }
 
 #[tokio::test]
@@ -116,7 +118,7 @@ async fn a_refused_token_is_told_with_what_it_lacks_but_not_itself() {
         [(&with_token, Some("opensesame"), "refused the token"), (&consul(&fake), None, "set registry.token")]
     {
         fake.script(403, None, lacks);
-        let error = consul.register(&Registration::default()).await.unwrap_err();
+        let error = consul.register(&Registration::default(), true).await.unwrap_err();
         let text = error.to_string();
         assert_eq!(error.kind(), ErrorKind::Registry);
         assert_eq!(fake.asked().last().unwrap().token.as_deref(), token);
@@ -229,9 +231,9 @@ async fn a_redirect_is_not_followed() {
 async fn a_watch_asks_stale_with_index_and_wait() {
     let fake = Fake::start();
     fake.set("/v1/health/service/a%20b", 7, json!([]));
-    let mut watch = consul(&fake).watch_instances("a b", Duration::from_secs(10));
-    assert!(watch.next().await.is_empty());
-    let waiting = tokio::spawn(async move { watch.next().await.len() });
+    let mut watch = consul(&fake).watch_instances("a b", Duration::from_secs(10), Usage::default());
+    assert!(watch.next().await.unwrap().is_empty());
+    let waiting = tokio::spawn(async move { watch.next().await.unwrap().len() });
     let asked = fake.asked_at_least(2).await;
     assert_eq!(asked[0].line, "GET /v1/health/service/a%20b?stale=");
     let wait = asked[1].line.strip_prefix("GET /v1/health/service/a%20b?stale=&index=7&wait=").unwrap();
@@ -239,4 +241,13 @@ async fn a_watch_asks_stale_with_index_and_wait() {
     assert!((9_000..=10_000).contains(&wait), "{wait}");
     fake.set("/v1/health/service/a%20b", 8, json!([{}]));
     assert_eq!(waiting.await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_datacenter_is_asked_for_by_name() {
+    let fake = Fake::start();
+    let settings = RegistryConfig { datacenter: Some("dc2".into()), ..fake.config() };
+    let consul = Consul::new(&settings).unwrap();
+    consul.watch_services(Duration::from_secs(10)).next().await.unwrap_err();
+    assert_eq!(fake.asked()[0].line, "GET /v1/catalog/services?dc=dc2&stale=");
 }

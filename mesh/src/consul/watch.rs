@@ -11,11 +11,19 @@ use tracing::{debug, warn};
 use crate::{
     backoff::Backoff,
     consul::{
+        polls::{Polls, Seat, Usage},
         request::{Answer, Cause, Failure, Request},
         standing::Report,
     },
     error::{Error, ErrorKind},
 };
+
+/// How often a watch asks without its index: the agent's own view of a service may stand still for days
+/// (hashicorp/consul#8980), and such a question goes past it.
+const AUDIT: Duration = Duration::from_secs(600);
+
+/// How often a watch asks that finds no seat at the agent to wait in.
+const IN_TURN: Duration = Duration::from_secs(10);
 
 /// Where a watch asks.
 pub(crate) trait Source {
@@ -33,7 +41,14 @@ pub(crate) struct Watch<T, S> {
     request: Request,
     wait: Duration,
     index: u64,
+    /// When to ask without the index.
+    audit: Instant,
     report: Report,
+    polls: Option<Polls>,
+    /// When that which is watched was called; what has none goes first always.
+    usage: Option<Usage>,
+    /// The last question found no seat.
+    standing: bool,
     pace: Pace,
     backoff: Backoff,
     /// A connection that was cut once while it waited says nothing about the agent.
@@ -51,7 +66,11 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
             request,
             wait,
             index: 0,
+            audit: Instant::now() + AUDIT,
             report,
+            polls: None,
+            usage: None,
+            standing: false,
             pace: Pace::default(),
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
             cut: false,
@@ -61,27 +80,72 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
         }
     }
 
+    /// Makes the watch one of many that share the seats of an agent.
+    pub(crate) fn seated(self, polls: Polls, usage: Option<Usage>) -> Self {
+        Self { polls: Some(polls), usage, ..self }
+    }
+
     /// Waits for the next answer. It may say the same as the one before: a new index is no news in itself.
     ///
-    /// Errors are no answers: they are logged, and the question is asked again, for ever.
-    pub(crate) async fn next(&mut self) -> T {
+    /// # Errors
+    ///
+    /// Errors are no answers: index and value stay. [`Watch::recover`] says when to ask again.
+    pub(crate) async fn next(&mut self) -> Result<T, Failure> {
         loop {
             sleep(self.pace.take(Instant::now())).await;
-            match self.ask().await {
-                Ok(answer) => return answer,
-                Err(failure) => self.recover(&failure).await,
+            if self.standing {
+                sleep(IN_TURN.mul_f64(1.0 - 0.1 * self.random.random::<f64>())).await;
+            }
+            if let Some(answer) = self.ask().await? {
+                return Ok(answer);
             }
         }
     }
 
-    async fn ask(&mut self) -> Result<T, Failure> {
+    /// Takes note that the last answer was news: what changes next may change with others, and is asked for with
+    /// them a tenth of a second later.
+    pub(crate) fn was_news(&mut self) {
+        self.pace.was_news(Instant::now());
+    }
+
+    /// Returns the answer, or nothing if it was an older one than is known: then it is asked again, from the
+    /// beginning.
+    async fn ask(&mut self) -> Result<Option<T>, Failure> {
+        let audit = Instant::now() >= self.audit;
+        let (seat, index) = self.take_seat(if audit { 0 } else { self.index }).await;
         // Earlier by up to a tenth: many watches that began at once do not stay together.
         let wait = self.wait.mul_f64(1.0 - 0.1 * self.random.random::<f64>());
-        let answer = self.source.ask(self.request.clone().blocking(self.index, wait)).await?;
+        let answer = self.source.ask(self.request.clone().blocking(index, wait)).await?;
+        drop(seat);
         let value = serde_json::from_slice(&answer.body).map_err(|error| self.unreadable(&error))?;
-        self.index = next_index(self.index, answer.index);
         self.succeeded(answer.filtered);
-        Ok(value)
+        if audit {
+            self.audit = Instant::now() + AUDIT;
+        }
+        let older = answer.index.unwrap_or(0) < self.index;
+        if older && audit {
+            // Another server, which lags: what is known is newer.
+            return Ok(None);
+        }
+        let asked = self.index;
+        self.index = if older { 0 } else { next_index(asked, answer.index) };
+        // Restored, restarted, or a server that lags: the next answer tells.
+        Ok(Some(value).filter(|_| !(older && asked > 0)))
+    }
+
+    /// Takes what a question needs: a seat to wait in, or else a turn to ask without waiting. Returns the index to
+    /// ask with.
+    async fn take_seat(&mut self, index: u64) -> (Option<Seat>, u64) {
+        let Some(polls) = &self.polls else { return (None, index) };
+        if index > 0
+            && let Some(seat) = polls.seat(self.usage.as_ref())
+        {
+            self.standing = false;
+            return (Some(seat), index);
+        }
+        // The first question, and one that goes past the agent's view, never wait.
+        self.standing = index > 0;
+        (Some(polls.read().await), 0)
     }
 
     fn succeeded(&mut self, filtered: bool) {
@@ -95,8 +159,8 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
         self.filtered = filtered;
     }
 
-    /// Keeps the index, and waits before the next try.
-    async fn recover(&mut self, failure: &Failure) {
+    /// Waits before the next try.
+    pub(crate) async fn recover(&mut self, failure: &Failure) {
         let first_cut = failure.cause == Cause::Cut && self.index > 0 && !self.cut;
         if first_cut {
             self.cut = true;
@@ -126,22 +190,31 @@ fn next_index(asked: u64, answered: Option<u64>) -> u64 {
 }
 
 /// Keeps a watch from spinning, whatever the agent answers: a token bucket of ten questions, refilled by four a
-/// second, so that news waits a quarter of a second at most.
+/// second. News gives part of its token back, so that ten a second are seen.
 #[derive(Debug, Default)]
 struct Pace {
     /// When the bucket will be full again.
     full: Option<Instant>,
+    /// What changes until then is asked for together.
+    together: Option<Instant>,
 }
 
 impl Pace {
     const EACH: Duration = Duration::from_millis(250);
+    const NEWS: Duration = Duration::from_millis(100);
     const BURST: Duration = Duration::from_millis(2_500);
 
     /// Takes one token and returns how long to wait for it.
     fn take(&mut self, now: Instant) -> Duration {
         let full = self.full.map_or(now, |full| full.max(now)) + Self::EACH;
         self.full = Some(full);
-        full.duration_since(now).saturating_sub(Self::BURST)
+        let together = self.together.take().unwrap_or(now).saturating_duration_since(now);
+        full.duration_since(now).saturating_sub(Self::BURST).max(together)
+    }
+
+    fn was_news(&mut self, now: Instant) {
+        self.full = self.full.map(|full| full - (Self::EACH - Self::NEWS));
+        self.together = Some(now + Self::NEWS);
     }
 }
 

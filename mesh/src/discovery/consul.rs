@@ -3,21 +3,25 @@
 use std::{
     collections::{BTreeMap, HashMap},
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use serde::de::DeserializeOwned;
-use tokio::{
-    select,
-    sync::watch::{Receiver, Sender},
-};
+use tokio::{sync::watch::Receiver, time::Instant};
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use crate::{
-    consul::{Catalog, Consul, Watch, health::Entry},
-    discovery::{Instance, Instances, Resolve, Services},
+    consul::{Catalog, Consul, Watch, health::Entry, polls::Usage},
+    discovery::{
+        Instance, Instances, Resolve, Services,
+        ages::{Age, Ages},
+        feed::{Feed, Feeds, View},
+        hold::{Hold, Told},
+        memory::{Followed, Memory, Named},
+    },
+    snapshot::Snapshot,
 };
 
 /// Finds instances with Consul's blocking queries.
@@ -28,15 +32,41 @@ pub(crate) struct ConsulResolver {
     consul: Consul,
     /// How long one question may wait for news.
     wait: Duration,
+    /// How long instances stay that vanished with most others.
+    hold: Duration,
+    memory: Option<Memory>,
+    ages: Ages,
     instances: Feeds<String, Instances>,
     services: Feeds<(), Services>,
+    usages: Mutex<HashMap<String, Usage>>,
     tasks: TaskTracker,
 }
 
 impl ConsulResolver {
-    pub(crate) fn new(consul: Consul, wait: Duration) -> Self {
-        let (instances, services) = (Feeds::default(), Feeds::default());
-        Self { consul, wait, instances, services, tasks: TaskTracker::new() }
+    pub(crate) fn new(consul: Consul, wait: Duration, hold: Duration) -> Self {
+        let (instances, services, tasks) = (Feeds::default(), Feeds::default(), TaskTracker::new());
+        Self {
+            consul,
+            wait,
+            hold,
+            memory: None,
+            ages: Ages::default(),
+            instances,
+            services,
+            usages: Mutex::default(),
+            tasks,
+        }
+    }
+
+    /// Shows how old its answers are.
+    pub(crate) fn with_ages(self, ages: Ages) -> Self {
+        Self { ages, ..self }
+    }
+
+    /// Keeps what is found in a snapshot, and begins with it if the registry cannot be asked.
+    pub(crate) fn with_snapshot(self, snapshot: Option<Arc<Snapshot>>) -> Self {
+        let memory = snapshot.map(|snapshot| Memory::new(snapshot, self.tasks.clone()));
+        Self { memory, ..self }
     }
 }
 
@@ -44,8 +74,17 @@ impl Resolve for ConsulResolver {
     fn instances(&self, service: &str) -> Receiver<Instances> {
         self.instances.follow(service.to_owned(), |feed| {
             debug!(service, "watching instances");
-            let watch = self.consul.watch_instances(service, self.wait);
-            self.tasks.spawn(run(watch, feed, |entries| Instances::Known(callable(&entries))));
+            let watch = self.consul.watch_instances(service, self.wait, self.usage(service));
+            let age = self.ages.begin(format!("instances of {service}"));
+            let (service, hold, memory) = (service.to_owned(), Hold::new(self.hold), self.memory.clone());
+            let noted = memory.clone();
+            let read = move |entries: Vec<Entry>| {
+                if let (Some(memory), Some(entry)) = (&noted, entries.first()) {
+                    memory.note_datacenter(&entry.node.datacenter);
+                }
+                told(&entries)
+            };
+            self.tasks.spawn(run(watch, feed, age, Followed { service, hold, memory }, read));
         })
     }
 
@@ -53,8 +92,14 @@ impl Resolve for ConsulResolver {
         self.services.follow((), |feed| {
             debug!("watching the catalog");
             let watch = self.consul.watch_services(self.wait);
-            self.tasks.spawn(run(watch, feed, |catalog| Some(Arc::new(named(catalog)))));
+            let age = self.ages.begin("services".into());
+            self.tasks.spawn(run(watch, feed, age, Named { memory: self.memory.clone() }, named));
         })
+    }
+
+    fn usage(&self, service: &str) -> Usage {
+        let mut usages = self.usages.lock().unwrap_or_else(PoisonError::into_inner);
+        usages.entry(service.to_owned()).or_default().clone()
     }
 
     fn describe(&self) -> String {
@@ -63,92 +108,46 @@ impl Resolve for ConsulResolver {
 }
 
 /// Publishes what a watch answers, until nobody wants to know.
-async fn run<T, K, V>(mut watch: Watch<T>, feed: Feed<K, V>, read: impl Fn(T) -> V)
+async fn run<T, K, V>(mut watch: Watch<T>, feed: Feed<K, V::Seen>, age: Age, mut view: V, read: impl Fn(T) -> V::Told)
 where
     T: DeserializeOwned,
     K: Eq + Hash,
-    V: PartialEq,
+    V: View,
 {
-    loop {
-        select! {
-            () = feed.abandoned() => return,
-            answer = watch.next() => feed.publish(read(answer)),
-        }
-    }
-}
-
-/// What is followed at present, by name.
-#[derive(Debug)]
-struct Feeds<K, V> {
-    open: Arc<Mutex<HashMap<K, Sender<V>>>>,
-}
-
-/// The side of a feed that knows the news.
-#[derive(Debug)]
-struct Feed<K, V> {
-    name: K,
-    news: Sender<V>,
-    feeds: Feeds<K, V>,
-}
-
-impl<K: Clone + Eq + Hash, V: Default> Feeds<K, V> {
-    /// Follows what is followed already, or begins to.
-    fn follow(&self, name: K, begin: impl FnOnce(Feed<K, V>)) -> Receiver<V> {
-        let mut open = self.lock();
-        if let Some(news) = open.get(&name) {
-            return news.subscribe();
-        }
-        let (news, receiver) = tokio::sync::watch::channel(V::default());
-        open.insert(name.clone(), news.clone());
-        begin(Feed { name, news, feeds: self.clone() });
-        receiver
-    }
-}
-
-impl<K, V> Feeds<K, V> {
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, Sender<V>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<K, V> Clone for Feeds<K, V> {
-    fn clone(&self) -> Self {
-        Self { open: Arc::clone(&self.open) }
-    }
-}
-
-impl<K, V> Default for Feeds<K, V> {
-    fn default() -> Self {
-        Self { open: Arc::default() }
-    }
-}
-
-impl<K: Eq + Hash, V: PartialEq> Feed<K, V> {
-    /// Tells followers what they do not know yet: a new index of Consul is often no news.
-    fn publish(&self, value: V) {
-        self.news.send_if_modified(|known| {
-            let news = *known != value;
-            *known = value;
-            news
-        });
-    }
-
-    /// Waits until nobody follows, and closes the feed.
-    async fn abandoned(&self) {
-        loop {
-            self.news.closed().await;
-            // Under the lock: somebody may have come just now.
-            let mut open = self.feeds.lock();
-            if self.news.receiver_count() == 0 {
-                open.remove(&self.name);
-                return;
+    // Nothing but what an earlier process knew goes before the first answer.
+    let mut first = true;
+    while let Some(answer) = feed.meanwhile(watch.next(), &mut view).await {
+        match answer {
+            Ok(answer) => {
+                first = false;
+                age.answered();
+                if feed.publish(view.see(read(answer), Instant::now())) {
+                    watch.was_news();
+                }
+            }
+            Err(failure) => {
+                if std::mem::take(&mut first)
+                    && let Some(seen) = view.remembered(Instant::now())
+                {
+                    feed.publish(seen);
+                }
+                if feed.meanwhile(watch.recover(&failure), &mut view).await.is_none() {
+                    return;
+                }
             }
         }
     }
 }
 
+/// Reads who may be called, and who is in maintenance.
+fn told(entries: &[Entry]) -> Told {
+    let leaving = entries.iter().filter(|entry| entry.is_in_maintenance());
+    let leaving = leaving.filter_map(Entry::address).map(|(host, port)| (host.to_owned(), port)).collect();
+    Told { callable: callable(entries), leaving }
+}
+
 /// Returns the instances that may be called, in the order of their ids: Consul promises none.
-fn callable(entries: &[Entry]) -> Arc<[Instance]> {
+fn callable(entries: &[Entry]) -> Vec<Instance> {
     let found = || entries.iter().filter(|entry| entry.is_callable());
     let mut owners: HashMap<&str, usize> = HashMap::new();
     for entry in found() {
@@ -157,7 +156,7 @@ fn callable(entries: &[Entry]) -> Arc<[Instance]> {
     let mut instances: Vec<_> =
         found().filter_map(|entry| instance(entry, owners[entry.service.id.as_str()])).collect();
     instances.sort_by(|a, b| a.id.cmp(&b.id));
-    instances.into()
+    instances
 }
 
 /// Reads one instance. Consul's ids are unique in one agent only: if several use it, the node's name is added.
@@ -169,7 +168,7 @@ fn instance(entry: &Entry, owners: usize) -> Option<Instance> {
     };
     let id = if owners > 1 { format!("{}@{}", service.id, entry.node.name) } else { service.id.clone() };
     let (host, tags, meta) = (host.to_owned(), service.tags.clone(), service.meta.clone());
-    Some(Instance { id, host, port, tags, meta })
+    Some(Instance { id, host, port, tags, meta, last_resort: false })
 }
 
 /// Reads the names of services with their tags, sorted: Consul promises no order.

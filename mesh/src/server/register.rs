@@ -173,6 +173,8 @@ pub(crate) struct Lease {
     beat: Duration,
     /// The last request failed, and that was told.
     failing: bool,
+    /// It was registered once: what the agent knows since then, maintenance too, is to stay.
+    healing: bool,
 }
 
 impl Lease {
@@ -183,7 +185,7 @@ impl Lease {
         stop: CancellationToken,
     ) -> (Self, watch::Receiver<Standing>) {
         let (standing, seen) = watch::channel(Standing::Unknown);
-        (Self { consul, description, advertised, standing, stop, beat: BEAT, failing: false }, seen)
+        (Self { consul, description, advertised, standing, stop, beat: BEAT, failing: false, healing: false }, seen)
     }
 
     #[cfg(test)]
@@ -220,9 +222,10 @@ impl Lease {
         let registration = self.description.registration(&self.advertised, &reached);
         let id: Arc<str> = registration.id.as_str().into();
         self.standing.send_replace(Standing::Asked(Arc::clone(&id)));
-        self.consul.register(&registration).await?;
+        self.consul.register(&registration, !self.healing).await?;
         self.standing.send_replace(Standing::Registered(Arc::clone(&id)));
         self.failing = false;
+        self.healing = true;
         info!(%id, registry = %self.consul.describe(), "registered");
         Ok(id)
     }
@@ -312,6 +315,21 @@ mod tests {
         assert!(logs.lines("WARN")[1].contains("heartbeat"));
         lease.beat(&id).await;
         assert!(!lease.failing, "the next refusal is told again");
+    }
+
+    #[tokio::test]
+    async fn a_registration_that_was_lost_is_made_again_without_ending_maintenance() {
+        let fake = Fake::start();
+        let consul = Consul::new(&fake.config()).unwrap();
+        let advertised = Advertised::new(None, SocketAddr::from(([127, 0, 0, 1], 50))).unwrap();
+        let (mut lease, _) =
+            Lease::new(consul, Description::new("echo", &[], &[]), advertised, CancellationToken::new());
+        for _ in 0..2 {
+            lease.register().await.unwrap();
+        }
+        let lines: Vec<_> = fake.asked().into_iter().map(|asked| asked.line).collect();
+        let plain = "PUT /v1/agent/service/register";
+        assert_eq!(lines, [&format!("{plain}?replace-existing-checks=true"), plain]);
     }
 
     fn advertised(text: Option<&str>, listening: &str) -> Result<(Option<String>, u16), String> {

@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use tower::{Layer, Service};
 use tracing::{Span, info_span};
 
-use crate::context::{Context, TraceContext};
+use crate::context::{self, Context, TraceContext};
 
 /// Makes [`Trace`].
 #[derive(Clone, Copy, Debug)]
@@ -48,9 +48,10 @@ where
     fn call(&mut self, request: Request<R>) -> Self::Future {
         let caller = TraceContext::from_headers(request.headers());
         let trace = caller.map_or_else(TraceContext::root, TraceContext::child);
+        let for_retry = context::is_for_retry(request.headers());
         let TraceContext { trace_id, span_id, .. } = trace;
         let span = info_span!("call", method = request.uri().path(), %trace_id, %span_id);
-        let context = Context { trace: Some(trace), deadline: None };
+        let context = Context { trace: Some(trace), deadline: None, for_retry };
         let inner = span.in_scope(|| context.clone().enter(|| self.inner.call(request)));
         Traced { inner, context, span }
     }

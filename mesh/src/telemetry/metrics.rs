@@ -19,6 +19,9 @@ pub(crate) struct Metrics {
     call_duration: Histogram<f64>,
     call_retries: Counter<u64>,
     call_transparent_retries: Counter<u64>,
+    ejections_enforced: Counter<u64>,
+    ejections_unenforced: Counter<u64>,
+    breaker_opened: Counter<u64>,
     server_started: Counter<u64>,
     server_duration: Histogram<f64>,
 }
@@ -75,6 +78,12 @@ impl Metrics {
                 "grpc.client.call.transparent_retries",
                 "Retries of attempts that no server had processed",
             ),
+            ejections_enforced: count("grpc.lb.outlier_detection.ejections_enforced", "Endpoints that were ejected"),
+            ejections_unenforced: count(
+                "grpc.lb.outlier_detection.ejections_unenforced",
+                "Endpoints that were not ejected because too many are",
+            ),
+            breaker_opened: count("selvedge.breaker.opened", "Breakers of endpoints that opened"),
             server_started: count("grpc.server.call.started", "Calls that arrived"),
             server_duration: seconds("grpc.server.call.duration", "Time from a call's arrival to its end"),
         }
@@ -98,6 +107,20 @@ impl Metrics {
     pub(crate) fn retried(&self, labels: &AttemptLabels, transparent: bool) {
         let counter = if transparent { &self.call_transparent_retries } else { &self.call_retries };
         counter.add(1, &labels.bare());
+    }
+
+    /// Counts an ejection that was found right, and whether it came to pass (gRFC A91).
+    pub(crate) fn ejection(&self, target: &KeyValue, found_by: &'static str, enforced: bool) {
+        let found_by = KeyValue::new("grpc.lb.outlier_detection.detection_method", found_by);
+        if enforced {
+            return self.ejections_enforced.add(1, &[target.clone(), found_by]);
+        }
+        let reason = KeyValue::new("grpc.lb.outlier_detection.unenforced_reason", "max_ejection_overflow");
+        self.ejections_unenforced.add(1, &[target.clone(), found_by, reason]);
+    }
+
+    pub(crate) fn breaker_opened(&self, target: &KeyValue) {
+        self.breaker_opened.add(1, std::slice::from_ref(target));
     }
 
     pub(crate) fn server_started(&self, method: &str) {

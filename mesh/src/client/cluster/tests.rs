@@ -23,14 +23,15 @@ impl Resolve for Nothing {
 
 /// An instance that nobody can connect to: its port is none of TCP's.
 fn instance(id: &str) -> Instance {
-    Instance { id: id.into(), host: "127.0.0.1".into(), port: 0, tags: Vec::new(), meta: [].into() }
+    Instance { id: id.into(), host: "127.0.0.1".into(), port: 0, tags: Vec::new(), meta: [].into(), last_resort: false }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_wait_for_endpoints_begins_anew_when_one_joins() {
     let (wait, telemetry) = (Duration::from_secs(2), Telemetry::new().unwrap());
     let config = ClientConfig { endpoint_wait: wait, ..ClientConfig::default() };
-    let cluster = Cluster::new("users".into(), config, Arc::new(Nothing), telemetry.metrics().clone());
+    let settings = (config, ClusterPolicy::default());
+    let cluster = Cluster::new("users".into(), settings, Arc::new(Nothing), telemetry.metrics().clone());
     let shared = Arc::clone(&cluster.shared);
     let mut members = Members { shared: Arc::clone(&shared), known: HashMap::new(), tasks: JoinSet::new() };
     assert_eq!(shared.patience(false), None, "the registry has not answered");

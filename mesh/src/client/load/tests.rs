@@ -96,6 +96,20 @@ fn a_new_connection_forgets_what_was_measured() {
     let (load, now) = load();
     load.answered(500 * MILLI, now);
     load.mean.latency.clear();
-    load.reset();
+    load.reset(now);
     assert!(near(load.cost(now), UNMEASURED));
+}
+
+#[test]
+fn a_new_endpoint_is_dear_at_first_and_as_any_other_when_its_window_passed() {
+    let (window, seconds) = (Duration::from_secs(30), Duration::from_secs);
+    for (age, dearer) in [(0, 10.0), (3, 10.0), (6, 5.0), (15, 2.0), (30, 1.0), (600, 1.0)] {
+        assert!(near(ramp(seconds(age), window), dearer), "after {age} s");
+    }
+    assert!(near(ramp(Duration::ZERO, Duration::ZERO), 1.0), "without a window it is never dearer");
+    let (load, now) = load();
+    let later = now + seconds(60);
+    assert!(near(load.slow_start(later, window), 1.0));
+    load.reset(later);
+    assert!(near(load.slow_start(later, window), 10.0), "a new connection may lead to a new process");
 }

@@ -1,6 +1,11 @@
-use prost_types::{MethodOptions, ServiceDescriptorProto};
+use prost::Message as _;
+use prost_types::{
+    FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, MethodOptions, ServiceDescriptorProto,
+    method_options::IdempotencyLevel,
+};
 
 use super::*;
+use crate::policy::{method::Idempotency, options};
 
 fn set() -> Vec<u8> {
     let method = |name: &str, level: Option<IdempotencyLevel>, streams: bool| MethodDescriptorProto {
@@ -28,33 +33,12 @@ fn set() -> Vec<u8> {
 }
 
 fn table() -> RouteTable {
-    let methods = methods(&[&set()]).unwrap();
+    let methods = options::methods(&[&set()]).unwrap();
     RouteTable::new("users".into(), &methods, Duration::from_secs(15))
 }
 
 fn request(path: &str) -> http::Request<Body> {
     http::Request::post(path).body(Body::empty()).unwrap()
-}
-
-#[test]
-fn descriptors_say_what_is_unary_and_what_may_be_repeated() {
-    let methods = methods(&[&set()]).unwrap();
-    let expected = [
-        ("/test.v1.Echo/Get", Idempotency::NoSideEffects, true),
-        ("/test.v1.Echo/Put", Idempotency::Idempotent, true),
-        ("/test.v1.Echo/Add", Idempotency::Unknown, true),
-        ("/test.v1.Echo/Watch", Idempotency::Unknown, false),
-    ];
-    assert_eq!(methods.len(), expected.len());
-    for (path, idempotency, unary) in expected {
-        assert_eq!(methods[path], Method { idempotency, unary }, "{path}");
-    }
-}
-
-#[test]
-fn bytes_that_are_no_descriptor_set_are_refused() {
-    let error = methods(&[&[0xff; 3]]).unwrap_err();
-    assert!(error.to_string().contains("FileDescriptorSet"), "{error}");
 }
 
 #[test]
@@ -75,7 +59,7 @@ fn a_call_ends_at_the_earliest_deadline_that_it_has() {
         if let Some(own) = own {
             request.headers_mut().insert(GRPC_TIMEOUT, own.parse().unwrap());
         }
-        let context = Context { deadline: inherited.map(|after| now + seconds(after)), trace: None };
+        let context = Context { deadline: inherited.map(|after| now + seconds(after)), ..Context::default() };
         let call = table().select(request, &context, now);
         let expected = expected.map(|after| Deadline { at: now + seconds(after), after: seconds(after) });
         assert_eq!(call.route.deadline, expected, "{path} {own:?} {inherited:?}");
@@ -85,11 +69,36 @@ fn a_call_ends_at_the_earliest_deadline_that_it_has() {
 #[test]
 fn options_override_the_descriptors_and_do_not_travel_on() {
     let mut request = request("/test.v1.Echo/Add");
-    let options = CallOptions { idempotency: Some(Idempotency::Idempotent), unary: Some(false), wait_for_ready: true };
+    let (idempotency, unary) = (Some(Idempotency::Idempotent), Some(false));
+    let options = CallOptions { idempotency, unary, wait_for_ready: true, ..CallOptions::default() };
     request.extensions_mut().insert(options);
     let call = table().select(request, &Context::default(), Instant::now());
-    assert!(call.route.idempotent && call.route.wait_for_ready);
+    assert!(call.route.policy.is_idempotent() && call.route.wait_for_ready);
     assert_eq!(call.route.deadline, None);
+}
+
+#[test]
+fn the_policy_of_a_call_is_the_one_that_is_printed() {
+    let site = MethodPolicy { max_attempts: Some(2), ..MethodPolicy::default() };
+    let options = CallOptions { policy: site, ..CallOptions::default() };
+    let mut request = request("/test.v1.Echo/Get");
+    request.extensions_mut().insert(options);
+    let call = table().select(request, &Context::default(), Instant::now());
+    assert_eq!(call.route.policy, table().policy("/test.v1.Echo/Get", &options));
+    assert_eq!(call.route.policy.max_attempts.origin, Origin::CallSite);
+    assert_eq!(call.route.policy.idempotency.origin, Origin::Proto);
+    assert_eq!(call.route.policy.deadline.value, Some(Duration::from_secs(15)));
+}
+
+#[test]
+fn a_deadline_of_the_call_sites_policy_holds_for_streams_too() {
+    let site = MethodPolicy { deadline: Some(Duration::from_secs(3)), ..MethodPolicy::default() };
+    for path in ["/test.v1.Echo/Watch", "/test.v1.Echo/Get"] {
+        let mut request = request(path);
+        request.extensions_mut().insert(CallOptions { policy: site, ..CallOptions::default() });
+        let call = table().select(request, &Context::default(), Instant::now());
+        assert_eq!(call.route.deadline.map(|deadline| deadline.after), Some(Duration::from_secs(3)), "{path}");
+    }
 }
 
 #[test]
@@ -115,7 +124,7 @@ fn a_call_is_a_child_of_the_served_call_else_of_its_own_header_else_a_root() {
         if let Some(named) = named {
             named.to_headers(request.headers_mut());
         }
-        let context = Context { deadline: None, trace: served };
+        let context = Context { trace: served, ..Context::default() };
         TraceContext::from_headers(&table().select(request, &context, Instant::now()).headers).unwrap()
     };
     let child = trace_of(Some(served), Some(named));

@@ -2,10 +2,11 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use tokio::net::TcpListener;
-use tonic::Code;
+use bytes::Bytes;
+use tokio::{net::TcpListener, time::timeout};
+use tonic::{Code, Status};
 
-use super::support::{Stub, echo, options, world};
+use super::support::{Stub, World, echo, options, world};
 use crate::client::call::CallOptions;
 
 /// An address where nobody listens.
@@ -68,4 +69,47 @@ async fn a_dead_endpoint_is_never_picked_while_another_lives() {
     let text = world.telemetry.prometheus_text().unwrap();
     let attempts = text.lines().find(|line| line.starts_with("grpc_client_attempt_started")).unwrap();
     assert!(attempts.ends_with(" 100"), "{attempts}");
+}
+
+/// Calls until it is as it should be.
+async fn called_until(world: &World, condition: impl Fn(&Result<Bytes, Status>) -> bool) {
+    let calls = async { while !condition(&world.call().await) {} };
+    timeout(Duration::from_secs(20), calls).await.expect("in time");
+}
+
+#[tokio::test]
+async fn a_last_resort_is_called_while_its_connection_works_and_no_other_does() {
+    let (stub, other) = (Stub::start(echo).await, Stub::start(echo).await);
+    let world = world(Some(&[stub.address]), |config| config.endpoint_wait = Duration::from_millis(100));
+    assert_eq!(world.call().await.unwrap(), "hello");
+    world.set_with(&[], &[stub.address]);
+    assert_eq!(world.call().await.unwrap(), "hello");
+    world.set_with(&[other.address], &[stub.address]);
+    called_until(&world, |_| other.served() > 0).await;
+    let before = stub.served();
+    for _ in 0..20 {
+        world.call().await.unwrap();
+    }
+    assert_eq!(stub.served(), before, "another is ready");
+}
+
+#[tokio::test]
+async fn a_last_resort_whose_connection_ends_is_gone_for_good() {
+    let stub = Stub::start(echo).await;
+    let world = world(Some(&[stub.address]), |config| config.endpoint_wait = Duration::from_millis(50));
+    assert_eq!(world.call().await.unwrap(), "hello");
+    world.set_with(&[], &[stub.address]);
+    stub.go_away();
+    let gone = |status: &Status| status.message().starts_with("no instance of");
+    called_until(&world, |answer| answer.as_ref().is_err_and(gone)).await;
+}
+
+#[tokio::test]
+async fn a_last_resort_that_was_never_connected_is_none() {
+    let stub = Stub::start(echo).await;
+    let world = world(Some(&[]), |config| config.endpoint_wait = Duration::from_millis(50));
+    assert_eq!(world.call().await.unwrap_err().code(), Code::Unavailable);
+    world.set_with(&[], &[stub.address]);
+    assert_eq!(world.call().await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(stub.served(), 0);
 }

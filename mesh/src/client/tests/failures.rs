@@ -17,7 +17,7 @@ use tower::Service as _;
 use super::support::{
     GO_AWAY, HEADERS, Raw, Seen, Stub, bidi, echo, frame, framed, grpc_head, options, refuse, send, world,
 };
-use crate::{client::call::Idempotency, grpc_timeout};
+use crate::{context::Context, grpc_timeout, policy::method::Idempotency};
 
 #[tokio::test]
 async fn a_reset_amid_the_answer_is_an_error_that_names_the_endpoint() {
@@ -130,7 +130,7 @@ async fn a_refused_stream_goes_to_another_endpoint_each_time() {
 }
 
 #[tokio::test]
-async fn what_was_lost_is_repeated_once_if_it_may_be() {
+async fn what_was_lost_is_repeated_if_it_may_be() {
     let losing = || async {
         let seen: Seen<Option<String>> = Seen::default();
         let noted = Arc::clone(&seen);
@@ -144,7 +144,7 @@ async fn what_was_lost_is_repeated_once_if_it_may_be() {
     let ((a, seen_a), (b, seen_b)) = (losing().await, losing().await);
     let world = world(Some(&[a.address, b.address]), |_| {});
     for (idempotency, attempts) in
-        [(None, 1), (Some(Idempotency::Idempotent), 2), (Some(Idempotency::NoSideEffects), 2)]
+        [(None, 1), (Some(Idempotency::Idempotent), 3), (Some(Idempotency::NoSideEffects), 3)]
     {
         let before = a.served() + b.served();
         let status = world.unary("hello".into(), options(idempotency)).await.unwrap_err();
@@ -157,16 +157,34 @@ async fn what_was_lost_is_repeated_once_if_it_may_be() {
 }
 
 #[tokio::test]
-async fn a_status_of_the_server_is_never_tried_again() {
+async fn unavailable_is_tried_again_if_it_may_be() {
     let stub = Stub::start(|_, respond| refuse(respond, 14)).await;
     let other = Stub::start(|_, respond| refuse(respond, 14)).await;
     let world = world(Some(&[stub.address, other.address]), |_| {});
-    for idempotency in [None, Some(Idempotency::Idempotent)] {
+    for (idempotency, attempts) in [(None, 1), (Some(Idempotency::Idempotent), 3)] {
         let before = stub.served() + other.served();
         let status = world.unary("hello".into(), options(idempotency)).await.unwrap_err();
         assert_eq!(status.code(), Code::Unavailable);
-        assert_eq!(stub.served() + other.served() - before, 1);
+        assert_eq!(stub.served() + other.served() - before, attempts);
     }
+}
+
+#[tokio::test]
+async fn calls_made_for_a_retry_are_marked_and_not_repeated() {
+    let seen: Seen<bool> = Seen::default();
+    let marks = Arc::clone(&seen);
+    let stub = Stub::start(move |request, respond| {
+        marks.lock().unwrap().push(request.headers().contains_key("x-selvedge-for-retry"));
+        refuse(respond, 14)
+    })
+    .await;
+    let world = world(Some(&[stub.address]), |_| {});
+    for for_retry in [true, false] {
+        let context = Context { for_retry, ..Context::default() };
+        let call = world.unary("hello".into(), options(Some(Idempotency::Idempotent)));
+        context.scope(call).await.unwrap_err();
+    }
+    assert_eq!(*seen.lock().unwrap(), [true, false, false, false]);
 }
 
 #[tokio::test]

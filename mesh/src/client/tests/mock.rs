@@ -3,10 +3,14 @@
 use std::{
     sync::{Arc, Mutex},
     task::{Context, Poll},
+    time::Duration,
 };
 
+use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture};
 use http::{HeaderMap, uri::PathAndQuery};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use tonic::{Status, body::Body};
 use tower::Service;
 
@@ -16,6 +20,7 @@ use crate::{
         call::{Call, Deadline, EndpointId, Route},
         outcome::{Failure, Outcome},
     },
+    policy::method::{Idempotency, MethodPolicy, Origin, Policy},
     telemetry::AttemptLabels,
 };
 
@@ -54,22 +59,41 @@ impl Service<Call> for Mock {
     }
 }
 
+/// A call of a method of which the call site says this.
+pub(crate) fn call_with(said: &MethodPolicy) -> Call {
+    let mut call = call(false, None);
+    call.route.policy = Arc::new(Policy::new(None).with(Origin::CallSite, said));
+    call
+}
+
 /// A call of `/test.Echo/Run` of `users`.
 pub(crate) fn call(idempotent: bool, deadline: Option<Deadline>) -> Call {
+    let idempotency = idempotent.then_some(Idempotency::Idempotent);
+    let said = MethodPolicy { idempotency, ..MethodPolicy::default() };
     let route = Route {
         service: "users".into(),
         path: PathAndQuery::from_static("/test.Echo/Run"),
         labels: Arc::new(AttemptLabels::new("test.Echo/Run", "users")),
-        idempotent,
+        policy: Arc::new(Policy::new(None).with(Origin::CallSite, &said)),
+        for_retry: false,
         wait_for_ready: false,
         deadline,
     };
     let (headers, body, traffic) = (HeaderMap::new(), Body::empty(), Arc::default());
-    Call { route, headers, body, tried: Vec::new(), previous: 0, traffic }
+    Call { route, headers, body, tried: Vec::new(), previous: 0, until: None, traffic }
 }
 
 pub(crate) fn ok() -> Answer {
     Ok(Status::ok("").into_http())
+}
+
+/// An answer whose one message comes after a while.
+pub(crate) fn slow_body(after: Duration) -> Answer {
+    let late = async move {
+        tokio::time::sleep(after).await;
+        Ok::<_, Status>(Frame::data(Bytes::from("late")))
+    };
+    Ok(http::Response::new(Body::new(StreamBody::new(futures::stream::once(late.boxed())))))
 }
 
 pub(crate) fn failed(outcome: Outcome, endpoint: u64) -> Answer {

@@ -27,9 +27,10 @@ use tonic::{
 
 use crate::{
     channel::{Channel, Channels},
-    client::call::{CallOptions, Idempotency},
+    client::call::CallOptions,
     config::{ClientConfig, Config},
     discovery::{Instance, Instances, Resolve, Services},
+    policy::{cluster::ClusterPolicy, method::Idempotency},
     telemetry::Telemetry,
 };
 
@@ -269,11 +270,19 @@ pub(super) struct World {
 }
 
 pub(super) fn world(instances: Option<&[SocketAddr]>, change: impl FnOnce(&mut ClientConfig)) -> World {
+    world_with(instances, change, ClusterPolicy::default())
+}
+
+pub(super) fn world_with(
+    instances: Option<&[SocketAddr]>,
+    change: impl FnOnce(&mut ClientConfig),
+    policy: ClusterPolicy,
+) -> World {
     let mut config = Config::new("test");
     change(&mut config.client);
     let (sender, telemetry) = (watch::Sender::new(Instances::Unknown), Telemetry::new().unwrap());
     let resolver = Arc::new(Fixed { instances: sender.clone() });
-    let channels = Channels::new(&config, &[], resolver, telemetry.clone()).unwrap();
+    let channels = Channels::new(&config, &[], [("users".into(), policy)].into(), resolver, telemetry.clone()).unwrap();
     let world = World { channel: channels.get("users"), telemetry, instances: sender, _channels: channels };
     if let Some(instances) = instances {
         world.set(instances);
@@ -283,14 +292,20 @@ pub(super) fn world(instances: Option<&[SocketAddr]>, change: impl FnOnce(&mut C
 
 impl World {
     pub(super) fn set(&self, addresses: &[SocketAddr]) {
+        self.set_with(addresses, &[]);
+    }
+
+    /// Sets the instances, and those that are a last resort.
+    pub(super) fn set_with(&self, addresses: &[SocketAddr], last_resort: &[SocketAddr]) {
         let instance = |address: &SocketAddr| Instance {
             id: format!("users-{}", address.port()),
             host: address.ip().to_string(),
             port: address.port(),
             tags: Vec::new(),
             meta: [("selvedge".to_owned(), "1".to_owned())].into(),
+            last_resort: last_resort.contains(address),
         };
-        self.instances.send_replace(Instances::Known(addresses.iter().map(instance).collect()));
+        self.instances.send_replace(Instances::Known(addresses.iter().chain(last_resort).map(instance).collect()));
     }
 
     /// Makes a unary call.
@@ -309,7 +324,7 @@ impl World {
 }
 
 pub(super) fn options(idempotency: Option<Idempotency>) -> CallOptions {
-    CallOptions { idempotency, unary: Some(true), wait_for_ready: false }
+    CallOptions { idempotency, unary: Some(true), ..CallOptions::default() }
 }
 
 /// Messages as they are.

@@ -67,6 +67,16 @@ impl Source for Agent {
     }
 }
 
+/// Asks until there is an answer.
+async fn answered(watch: &mut Watch<u64, Agent>) -> u64 {
+    loop {
+        match watch.next().await {
+            Ok(answer) => return answer,
+            Err(failure) => watch.recover(&failure).await,
+        }
+    }
+}
+
 const WAIT: Duration = Duration::from_secs(55);
 
 fn answer(index: u64, value: u64) -> Result<Answer, Failure> {
@@ -108,8 +118,8 @@ async fn a_failure_keeps_the_index() {
         answer(6, 2),
     ]);
     let mut watch = agent.watch(WAIT);
-    assert_eq!(watch.next().await, 1);
-    assert_eq!(watch.next().await, 2);
+    assert_eq!(answered(&mut watch).await, 1);
+    assert_eq!(answered(&mut watch).await, 2);
     assert_eq!(agent.indexes(), [0, 5, 5, 5, 5, 5]);
 }
 
@@ -117,26 +127,66 @@ async fn a_failure_keeps_the_index() {
 async fn a_lower_index_begins_anew() {
     let agent = Agent::new([answer(9, 1), answer(3, 2), answer(4, 3)]);
     let mut watch = agent.watch(WAIT);
-    for value in 1..=3 {
-        assert_eq!(watch.next().await, value);
-    }
-    watch.next().await;
+    assert_eq!(answered(&mut watch).await, 1);
+    assert_eq!(answered(&mut watch).await, 3, "an older view is no answer: the next one tells");
+    answered(&mut watch).await;
     assert_eq!(agent.indexes(), [0, 9, 0, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_is_seen_at_once_and_further_news_a_tenth_of_a_second_later() {
+    let agent = Agent::new((5..35).map(|index| answer(index, index)));
+    let mut watch = agent.watch(WAIT);
+    for _ in 0..30 {
+        answered(&mut watch).await;
+        watch.was_news();
+    }
+    let times = agent.times();
+    let gaps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.iter().all(|gap| gap.as_millis().abs_diff(100) <= 1), "{gaps:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_asks_past_the_agents_own_view_now_and_then() {
+    // The agent's view stands still at 5, a server knows better.
+    let still = (0..10).map(|_| answer(5, 1));
+    let agent = Agent::new(still.chain([answer(9, 2)]));
+    let mut watch = agent.watch(WAIT);
+    for _ in 0..10 {
+        assert_eq!(answered(&mut watch).await, 1);
+    }
+    tokio::time::advance(AUDIT).await;
+    assert_eq!(answered(&mut watch).await, 2);
+    answered(&mut watch).await;
+    let indexes = agent.indexes();
+    assert_eq!(indexes[9..], [5, 0, 9], "{indexes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_lags_changes_nothing_when_asked_past_the_agents_view() {
+    let agent = Agent::new([answer(9, 1), answer(7, 0), answer(10, 2)]);
+    let mut watch = agent.watch(WAIT);
+    assert_eq!(answered(&mut watch).await, 1);
+    tokio::time::advance(AUDIT).await;
+    assert_eq!(answered(&mut watch).await, 2);
+    assert_eq!(agent.indexes(), [0, 0, 9]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_minute_makes_two_requests_at_most() {
     let agent = Agent::new([answer(5, 1)]);
     let mut watch = agent.watch(WAIT);
-    watch.next().await;
+    answered(&mut watch).await;
     let _ = timeout(Duration::from_secs(3_600), async {
         loop {
-            watch.next().await;
+            answered(&mut watch).await;
         }
     })
     .await;
-    // The first was answered at once.
-    let times = agent.times().split_off(1);
+    // The first was answered at once, as is one every ten minutes that goes past the agent's own view.
+    let waited = |(index, at)| (index > 0).then_some(at);
+    let times: Vec<_> = agent.indexes().into_iter().zip(agent.times()).filter_map(waited).collect();
+    assert_eq!(agent.times().len() - times.len(), 1 + 5);
     assert!(times.len() > 60, "an hour of waiting");
     for &begin in &times {
         let minute = begin..begin + Duration::from_secs(60);
@@ -151,7 +201,7 @@ async fn an_agent_that_never_waits_does_not_make_the_watch_spin() {
     let mut watch = agent.watch(WAIT);
     let _ = timeout(Duration::from_secs(10), async {
         loop {
-            watch.next().await;
+            answered(&mut watch).await;
         }
     })
     .await;
@@ -163,7 +213,7 @@ async fn an_agent_that_never_waits_does_not_make_the_watch_spin() {
 async fn failures_are_asked_again_after_a_growing_while() {
     let agent = Agent::new((0..100).map(|_| failure(Cause::Unreachable)));
     let mut watch = agent.watch(WAIT);
-    let _ = timeout(Duration::from_secs(60), watch.next()).await;
+    let _ = timeout(Duration::from_secs(60), answered(&mut watch)).await;
     let asked = agent.indexes().len();
     assert!((6..60).contains(&asked), "{asked} questions in a minute of failures");
 }
@@ -175,7 +225,7 @@ async fn a_wait_that_was_cut_once_is_no_outage() {
     let mut watch = agent.watch(WAIT);
     let begin = Instant::now();
     for value in 1..=3 {
-        assert_eq!(watch.next().await, value);
+        assert_eq!(answered(&mut watch).await, value);
     }
     assert_eq!(Instant::now(), begin, "asked again at once");
     assert_eq!(logs.lines("WARN"), Vec::<String>::new());
@@ -187,8 +237,8 @@ async fn a_connection_that_is_cut_again_and_again_is_an_outage() {
     let cuts = (0..4).map(|_| failure(Cause::Cut));
     let agent = Agent::new([answer(5, 1)].into_iter().chain(cuts).chain([answer(6, 2)]));
     let mut watch = agent.watch(WAIT);
-    watch.next().await;
-    watch.next().await;
+    answered(&mut watch).await;
+    answered(&mut watch).await;
     assert_eq!(logs.lines("WARN").len(), 1, "{:?}", logs.lines("WARN"));
     assert_eq!(logs.lines("INFO").len(), 1, "{:?}", logs.lines("INFO"));
 }
@@ -198,7 +248,7 @@ async fn a_refusal_is_told_once_with_its_reason() {
     let logs = Logs::capture();
     let refused = || failure(Cause::Status(StatusCode::FORBIDDEN));
     let agent = Agent::new([refused(), refused(), refused(), answer(6, 2)]);
-    agent.watch(WAIT).next().await;
+    answered(&mut agent.watch(WAIT)).await;
     let warnings = logs.lines("WARN");
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("refuses") && warnings[0].contains("consul at test"), "{warnings:?}");
@@ -211,7 +261,7 @@ async fn what_acls_leave_out_is_told_once() {
     let agent = Agent::new([partial(5), partial(6), partial(7)]);
     let mut watch = agent.watch(WAIT);
     for _ in 0..3 {
-        watch.next().await;
+        answered(&mut watch).await;
     }
     assert_eq!(logs.lines("WARN").len(), 1, "{:?}", logs.lines("WARN"));
 }

@@ -2,13 +2,17 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::consul::{fake::Fake, logs::Logs};
+use crate::{
+    config::RegistryConfig,
+    consul::{fake::Fake, logs::Logs},
+    snapshot::Record,
+};
 
 const USERS: &str = "/v1/health/service/users";
 const ORDERS: &str = "/v1/health/service/orders";
 
 fn resolver(fake: &Fake) -> ConsulResolver {
-    ConsulResolver::new(Consul::new(&fake.config()).unwrap(), Duration::from_secs(10))
+    ConsulResolver::new(Consul::new(&fake.config()).unwrap(), Duration::from_secs(10), Duration::ZERO)
 }
 
 /// An instance as Consul tells it, with one check.
@@ -20,7 +24,7 @@ fn entry(id: &str, port: u16, status: &str) -> Value {
     })
 }
 
-fn parse(entries: &Value) -> Arc<[Instance]> {
+fn parse(entries: &Value) -> Vec<Instance> {
     callable(&serde_json::from_value::<Vec<Entry>>(entries.clone()).unwrap())
 }
 
@@ -169,4 +173,141 @@ async fn what_was_known_outlives_consul_and_its_absence_is_told_once() {
     let (gone, back) = (logs.lines("WARN"), logs.lines("INFO"));
     assert_eq!((gone.len(), back.len()), (1, 1), "{gone:?} {back:?}");
     assert!(gone[0].contains(&url) && back[0].contains(&url), "{gone:?} {back:?}");
+}
+
+#[tokio::test]
+async fn an_agent_that_restarted_empty_empties_no_cluster_and_maintenance_still_counts() {
+    let fake = Fake::start();
+    fake.set(USERS, 5, json!([entry("a", 1, "passing"), entry("b", 2, "passing")]));
+    let consul = Consul::new(&fake.config()).unwrap();
+    let resolver = ConsulResolver::new(consul, Duration::from_secs(10), Duration::from_secs(30));
+    let mut users = resolver.instances("users");
+    next(&mut users).await;
+    let address = fake.stop().await;
+    let fake = Fake::start_at(&address);
+    fake.set(USERS, 2, json!([]));
+    assert_eq!(next(&mut users).await, ["a", "b"]);
+    let Instances::Known(list) = users.borrow().clone() else { panic!("known") };
+    assert!(list.iter().all(|one| one.last_resort));
+    let mut leaving = entry("a", 1, "critical");
+    leaving["Checks"][0]["CheckID"] = "_service_maintenance:a".into();
+    fake.set(USERS, 3, json!([leaving]));
+    assert_eq!(next(&mut users).await, ["b"]);
+}
+
+#[tokio::test]
+async fn instances_in_maintenance_are_gone_at_once_however_many() {
+    let fake = Fake::start();
+    fake.set(USERS, 5, json!([entry("a", 1, "passing")]));
+    let consul = Consul::new(&fake.config()).unwrap();
+    let resolver = ConsulResolver::new(consul, Duration::from_secs(10), Duration::from_secs(30));
+    let mut users = resolver.instances("users");
+    next(&mut users).await;
+    let mut leaving = entry("a", 1, "critical");
+    leaving["Checks"][0]["CheckID"] = "_node_maintenance".into();
+    fake.set(USERS, 6, json!([leaving]));
+    assert_eq!(next(&mut users).await, Vec::<String>::new());
+    fake.set(USERS, 7, json!([]));
+    fake.asked_at_least(4).await;
+    assert_eq!(known(&mut users), Vec::<String>::new(), "it was known to leave");
+}
+
+/// A resolver that keeps what it finds in a folder.
+fn keeping(fake: &Fake, folder: &std::path::Path) -> ConsulResolver {
+    let snapshot = Snapshot::open(folder, "orders", None).unwrap();
+    resolver(fake).with_snapshot(Some(Arc::new(snapshot)))
+}
+
+#[tokio::test]
+async fn a_process_begins_with_its_snapshot_while_consul_is_down_and_converges_when_it_is_back() {
+    let (logs, folder) = (Logs::capture(), tempfile::tempdir().unwrap());
+    let fake = Fake::start();
+    fake.set(USERS, 5, json!([entry("a", 1, "passing")]));
+    fake.set("/v1/catalog/services", 5, json!({"users": ["grpc"]}));
+    let before = keeping(&fake, folder.path());
+    let (mut users, mut services) = (before.instances("users"), before.services());
+    next(&mut users).await;
+    services.wait_for(Option::is_some).await.unwrap();
+    let written = || Snapshot::open(folder.path(), "orders", None).unwrap();
+    until("it is written", || written().instances("users").is_some() && written().services().is_some()).await;
+    drop((before, users, services));
+
+    let address = fake.stop().await;
+    let gone = RegistryConfig { address: address.clone(), ..RegistryConfig::default() };
+    let after = ConsulResolver::new(Consul::new(&gone).unwrap(), Duration::from_secs(10), Duration::ZERO);
+    let after = after.with_snapshot(Some(Arc::new(written())));
+    let (mut users, mut services, mut orders) = (after.instances("users"), after.services(), after.instances("orders"));
+    assert_eq!(next(&mut users).await, ["a"]);
+    timeout(Duration::from_secs(20), services.wait_for(Option::is_some)).await.unwrap().unwrap();
+    assert_eq!(known(&mut orders), ["unknown"], "of these nothing was known");
+    let from_disk = |line: &String| line.contains("starting from what was known");
+    assert_eq!(logs.lines("WARN").iter().filter(|line| from_disk(line)).count(), 1, "{:?}", logs.lines("WARN"));
+
+    let fake = Fake::start_at(&address);
+    fake.set(USERS, 3, json!([entry("b", 2, "passing")]));
+    assert_eq!(next(&mut users).await, ["b"]);
+}
+
+#[tokio::test]
+async fn a_snapshot_is_not_looked_at_while_consul_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = Snapshot::open(folder.path(), "orders", None).unwrap();
+    snapshot.keep_instances("users", vec![Record { id: "old".into(), ..Record::default() }]);
+    snapshot.write();
+    let fake = Fake::start();
+    fake.set(USERS, 5, json!([entry("a", 1, "passing")]));
+    let mut users = keeping(&fake, folder.path()).instances("users");
+    assert_eq!(next(&mut users).await, ["a"]);
+}
+
+/// Connections of this machine to a port.
+fn connections(url: &str) -> usize {
+    let port: u16 = url.rsplit(':').next().unwrap().parse().unwrap();
+    let (remote, established) = (format!("0100007F:{port:04X}"), "01");
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let to = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(2);
+        fields.next() == Some(&remote) && fields.next() == Some(established)
+    };
+    table.lines().filter(to).count()
+}
+
+#[tokio::test]
+async fn two_hundred_upstreams_share_sixteen_connections_and_every_change_is_seen() {
+    const LIMIT: Duration = Duration::from_secs(60);
+    let fake = Fake::start();
+    let names: Vec<_> = (0..200).map(|number| format!("s{number}")).collect();
+    let path = |name: &String| format!("/v1/health/service/{name}");
+    for name in &names {
+        fake.set(&path(name), 5, json!([]));
+    }
+    let resolver = resolver(&fake);
+    let mut followed: Vec<_> = names.iter().map(|name| resolver.instances(name)).collect();
+    resolver.usage("s0").note();
+    let changed = async {
+        for one in &mut followed {
+            one.changed().await.unwrap();
+            one.borrow_and_update();
+        }
+        for (name, port) in names.iter().zip(1..) {
+            fake.set(&path(name), 6, json!([entry("a", port, "passing")]));
+        }
+        for (one, port) in followed.iter_mut().zip(1..) {
+            one.changed().await.unwrap();
+            let Instances::Known(list) = one.borrow_and_update().clone() else { panic!("known") };
+            assert_eq!(list[0].port, port);
+        }
+    };
+    let mut most = 0;
+    let counted = async {
+        loop {
+            most = most.max(connections(&fake.url));
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        () = counted => {}
+        done = timeout(LIMIT, changed) => done.expect("every change in time"),
+    }
+    assert!((2..=16).contains(&most), "{most} connections");
 }

@@ -158,6 +158,31 @@ async fn an_instance_serves_before_consul_is_there() {
     serve.abort();
 }
 
+#[tokio::test]
+async fn without_consul_and_without_a_snapshot_an_instance_that_keeps_snapshots_ends_with_the_reason() {
+    let (consul, folder) = (FakeConsul::start().await, tempfile::tempdir().unwrap());
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let mut config = consul.config();
+    config.registry.address = nobody.to_string();
+    config.discovery.snapshot = Some(folder.path().into());
+    let serve = Mesh::new(config.clone()).unwrap().serve(echo().routes()).until(std::future::pending());
+    let error = soon(serve.into_future()).await.unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Registry);
+    for part in ["cannot be reached", "no snapshot to start from", &folder.path().display().to_string()] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+
+    let snapshot = crate::snapshot::Snapshot::open(folder.path(), &config.service, None).unwrap();
+    snapshot.keep_instances("users", Vec::new());
+    snapshot.write();
+    let (sender, shutdown) = oneshot::channel::<()>();
+    let serve = Mesh::new(config).unwrap().serve(echo().routes()).until(async { drop(shutdown.await) });
+    let serving = tokio::spawn(serve.into_future());
+    tokio::task::yield_now().await;
+    sender.send(()).unwrap();
+    soon(serving).await.unwrap().unwrap();
+}
+
 /// The lease of an instance that beats without pause.
 fn lease(consul: &FakeConsul) -> (Lease, tokio::sync::watch::Receiver<Standing>, tokio_util::sync::CancellationToken) {
     let stop = tokio_util::sync::CancellationToken::new();

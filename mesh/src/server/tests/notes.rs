@@ -72,6 +72,27 @@ async fn handler_and_response_body_inherit_trace_and_deadline() {
 }
 
 #[tokio::test]
+async fn a_handler_is_told_that_it_serves_a_retry_or_a_call_made_for_one() {
+    let reports = Methods::default().with("Report", |_| async {
+        let mut response = answer(Body::empty());
+        response.headers_mut().insert("x-seen", Context::current().for_retry.to_string().parse().unwrap());
+        Ok(response)
+    });
+    let served = Served::start(reports.routes()).await;
+    let client = served.connect().await;
+    for (header, expected) in
+        [(None, "false"), (Some("grpc-previous-rpc-attempts"), "true"), (Some("x-selvedge-for-retry"), "true")]
+    {
+        let mut request = post("Report");
+        request
+            .headers_mut()
+            .extend(header.map(|name| (http::HeaderName::from_static(name), http::HeaderValue::from_static("1"))));
+        assert_eq!(client.call(request, message(1)).await.headers["x-seen"], expected, "{header:?}");
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn calls_are_counted_by_method_and_code() {
     let methods = echo().with("Fail", |_| async { Err(Status::not_found("nothing")) });
     let served = Served::with(methods.routes(), &[descriptors()], |_| {}).await;

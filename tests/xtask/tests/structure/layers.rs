@@ -12,15 +12,24 @@ const LEVELS: &[&[&str]] = &[
     // Both walks use `context`, `keepalive` and `message_limit`, so that neither imports the other.
     &["config", "grpc_timeout", "backoff", "context", "keepalive", "message_limit"],
     &["consul", "telemetry"],
+    &["policy", "snapshot"],
     // Plain data of the two walks.
     &["client::call", "server::connect_info", "server::phase"],
     &["client::outcome"],
     // `client` holds the trait of its stops; the others are what one stop is made of.
-    &["client", "client::observe", "client::budget", "client::replay", "client::pump"],
+    &[
+        "client",
+        "client::observe",
+        "client::budget",
+        "client::replay",
+        "client::pump",
+        "client::breaker",
+        "client::outlier",
+    ],
     // The stops, and who finds instances.
     &["client::*", "server::*", "discovery"],
     // What composes several, from the wire upwards.
-    &["client::pool", "client::stream", "server::builtin", "server::connection"],
+    &["client::pool", "client::stream", "client::judge", "server::builtin", "server::connection"],
     &["client::endpoint", "server::accept", "server::register"],
     &["client::cluster", "server::drain"],
     &["channel", "server"],
