@@ -69,6 +69,13 @@ impl Failure {
         Self::new(Code::ResourceExhausted, message).with_http(StatusCode::PAYLOAD_TOO_LARGE)
     }
 
+    /// Says which line of a stream is wrong.
+    pub(crate) fn of_line(self, number: u64) -> Self {
+        let message = format!("line {number}: {}", self.status.message());
+        let details = self.status.details().to_vec().into();
+        Self { status: Status::with_details(self.status.code(), message, details), ..self }
+    }
+
     /// Adds the field that the body was to go into, if nothing says yet which one is wrong.
     pub(crate) fn of_field(self, path: &str) -> Self {
         if path.is_empty() || !self.status.details().is_empty() {

@@ -14,6 +14,9 @@ mod cors;
 mod transcode;
 
 mod admin;
+mod descriptors;
+mod docs;
+mod openapi;
 mod reflection;
 mod schema;
 mod upstream;

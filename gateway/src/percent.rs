@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 /// A text has an escape that is none, or is not UTF-8 after decoding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BadEscape(String);
@@ -20,6 +22,13 @@ pub(crate) fn decode(text: &str) -> Result<String, BadEscape> {
 /// Decodes everything but `%2F`: what a variable of several segments gets, whose own slashes would be lost otherwise.
 pub(crate) fn decode_but_slash(text: &str) -> Result<String, BadEscape> {
     decode_but(text, |byte| byte == b'/')
+}
+
+/// Encodes what cannot stand in one segment of a path (RFC 3986 section 3.3).
+pub(crate) fn encode_segment(text: &str) -> String {
+    const SEGMENT: AsciiSet =
+        NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@').remove(b'$').remove(b'+');
+    utf8_percent_encode(text, &SEGMENT).to_string()
 }
 
 fn decode_but(text: &str, kept: impl Fn(u8) -> bool) -> Result<String, BadEscape> {

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use http::{
     HeaderValue, Method, Request, Response,
     header::{CONTENT_LENGTH, ORIGIN},
+    request,
 };
 use http_body::Body as _;
 use selvedge::TraceContext;
@@ -17,6 +18,7 @@ use crate::{
     admin::Health,
     config::Limits,
     cors::Cors,
+    docs::Docs,
     metrics::Metrics,
     protocol::{Protocol, grpc, grpc_web, rest},
     schema::Schema,
@@ -29,6 +31,7 @@ pub(crate) struct Pipeline {
     pub(crate) schema: Arc<ArcSwap<Schema>>,
     pub(crate) upstreams: Upstreams,
     pub(crate) health: Health,
+    pub(crate) docs: Docs,
     pub(crate) cors: Cors,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
@@ -72,17 +75,28 @@ impl Pipeline {
                 grpc_web::serve(request, &schema, &self.upstreams, &self.limits).await
             }
             Protocol::GrpcWebOther => grpc_web::unsupported(),
-            Protocol::Rest => match self.probe(&request) {
-                Some(answer) => answer,
-                None => rest::serve(request, &schema, &self.upstreams, &self.limits).await,
-            },
+            Protocol::Rest => {
+                let (parts, body) = request.into_parts();
+                match self.own(&parts, &schema).await {
+                    Some(answer) => answer,
+                    None => {
+                        let request = Request::from_parts(parts, body);
+                        rest::serve(request, &schema, &self.upstreams, &self.limits).await
+                    }
+                }
+            }
         }
     }
 
-    /// Answers a probe for health or readiness.
-    fn probe(&self, request: &Request<Body>) -> Option<Response<Body>> {
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        reads.then(|| self.health.answer(request.uri().path()))?
+    /// Answers what is asked of the gateway itself: a probe for health or readiness, the documents of the mesh.
+    async fn own(&self, request: &request::Parts, schema: &Arc<Schema>) -> Option<Response<Body>> {
+        if !matches!(request.method, Method::GET | Method::HEAD) {
+            return None;
+        }
+        match self.health.answer(request.uri.path()) {
+            Some(answer) => Some(answer),
+            None => self.docs.answer(request, schema).await,
+        }
     }
 
     fn log(&self, seen: &Seen, protocol: Protocol, trace: TraceContext, response: &Response<Body>) {

@@ -5,6 +5,7 @@ pub(crate) mod grpc_web;
 pub(crate) mod rest;
 
 mod base64_text;
+mod messages;
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 

@@ -17,6 +17,7 @@ pub(crate) use self::{
     bindings::{Binding, BodyRule},
     index::{OWN, Schema, Target},
     learn::Learner,
-    learned::{Files, Learned, Method},
+    learned::{Files, Learned, RawSet},
     routes::Matched,
+    template::{Piece, Template, Variable},
 };

@@ -22,6 +22,7 @@ use crate::{
     admin::Health,
     config::{Limits, Origins},
     cors::Cors,
+    docs::Docs,
     metrics::Metrics,
     pipeline::Pipeline,
     reflection::Local,
@@ -31,9 +32,9 @@ use crate::{
 
 /// Compiles a file of `tests/proto`.
 pub(crate) fn descriptors(file: &str) -> Vec<u8> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proto");
-    let mut compiler = protox::Compiler::new([root]).unwrap();
-    compiler.include_imports(true).open_files([file]).unwrap();
+    let roots = [concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proto"), concat!(env!("CARGO_MANIFEST_DIR"), "/../proto")];
+    let mut compiler = protox::Compiler::new(roots).unwrap();
+    compiler.include_imports(true).include_source_info(true).open_files([file]).unwrap();
     compiler.encode_file_descriptor_set()
 }
 
@@ -59,7 +60,12 @@ pub(crate) fn shop() -> Arc<Schema> {
 
 /// A message type of `shop.proto`.
 pub(crate) fn message(name: &str) -> MessageDescriptor {
-    shop().services()["shop.v1.ShopService"].pool.get_message_by_name(&format!("shop.v1.{name}")).unwrap()
+    descriptor(&shop(), "shop.v1.ShopService", &format!("shop.v1.{name}"))
+}
+
+/// A message type that a service declares.
+pub(crate) fn descriptor(schema: &Schema, service: &str, name: &str) -> MessageDescriptor {
+    schema.services()[service].pool.get_message_by_name(name).unwrap()
 }
 
 /// Puts JSON into the gRPC frame of a message of `shop.proto`.
@@ -116,7 +122,10 @@ impl Upstream for Stub {
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let options = parts.extensions.get::<CallOptions>().copied().unwrap_or_default();
-            let body = body.collect().await.unwrap().to_bytes();
+            let body = match body.collect().await {
+                Ok(body) => body.to_bytes(),
+                Err(status) => return status.into_http(),
+            };
             let got = Got { service, path: parts.uri.path().to_owned(), headers: parts.headers, options, body };
             stub.got.lock().unwrap().push(got.clone());
             (stub.answer)(&got)
@@ -138,13 +147,19 @@ pub(crate) fn answer(frames: Vec<Bytes>) -> Response<Body> {
     response
 }
 
-/// A pipeline over a stub.
+/// A pipeline over a stub of the shop.
 pub(crate) fn pipeline(stub: &Stub) -> Pipeline {
-    let schema = Arc::new(ArcSwap::from(shop()));
+    pipeline_of(shop(), stub)
+}
+
+/// A pipeline over a stub.
+pub(crate) fn pipeline_of(schema: Arc<Schema>, stub: &Stub) -> Pipeline {
+    let schema = Arc::new(ArcSwap::from(schema));
     let own = Local::new(Arc::clone(&schema), HealthReporter::new());
     Pipeline {
         upstreams: Upstreams { mesh: Arc::new(stub.clone()), own },
         health: Health { schema: Arc::clone(&schema), leaving: CancellationToken::new() },
+        docs: Docs::default(),
         schema,
         cors: Cors::new(&Origins::Any).unwrap(),
         limits: Limits { body_bytes: 10_000, ..Limits::default() },

@@ -4,13 +4,20 @@ mod request;
 mod response;
 mod status;
 
+mod raw;
+mod resume;
+
+mod depth;
 mod mask;
 mod message;
 mod query;
 mod value;
 
 pub(crate) use self::{
+    raw::{Raw, gives as gives_raw, put as put_raw, take as take_raw, takes as takes_raw},
     request::{Parts, request},
-    response::{frame, response},
-    status::{http_status, status_json},
+    response::{frame, read, write},
+    resume::{resume, token},
+    status::{http_status, status_json, typed_status_json},
+    value::resolve,
 };

@@ -12,6 +12,7 @@ use tokio::{
 use super::*;
 use crate::testing::{Stub, answer, framed, pipeline};
 
+mod many;
 mod times;
 
 /// Long enough for a slow machine; no test waits for it to pass.
@@ -173,7 +174,7 @@ async fn a_body_of_two_lengths_is_not_read_as_two_requests() {
         let text = until_closed(say(running.address, format!("{head}{lengths}\r\n{{}}").as_bytes()).await).await;
         assert!(text.starts_with("HTTP/1.1 400"), "{lengths}: {text}");
     }
-    for coding in ["gzip", "chunked, gzip", "xchunked"] {
+    for coding in ["gzip", "chunked, gzip", "xchunked", "chunked, identity", "\u{b}chunked"] {
         let sent = format!("{head}Transfer-Encoding: {coding}\r\n\r\n0\r\n\r\n");
         let text = until_closed(say(running.address, sent.as_bytes()).await).await;
         assert!(text.starts_with("HTTP/1.1 400"), "{coding}: {text}");

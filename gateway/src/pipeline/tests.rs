@@ -11,6 +11,10 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::testing::{Stub, answer, framed, pipeline};
 
+mod cases;
+mod hostile;
+mod streams;
+
 /// Answers with an item of the name that was asked for.
 fn shop() -> Stub {
     Stub::new(|_| answer(vec![framed("Item", &json!({ "name": "items/1", "stock": "7" }))]))
@@ -122,7 +126,7 @@ async fn a_body_cannot_break_out_of_its_field() {
 async fn a_body_that_is_nested_without_end_is_refused() {
     let stub = shop();
     let nested = |depth: usize| format!("{}{}{}", "{\"inside\":".repeat(depth), "{}", "}".repeat(depth));
-    for (depth, wanted) in [(90, 200), (120, 200), (800, 400)] {
+    for (depth, wanted) in [(98, 200), (99, 400), (800, 400)] {
         let body = format!("{{\"shopFloor\":{}}}", nested(depth));
         let answered = send(&stub, request("POST", "/v1/items:search", JSON, body)).await;
         assert!(answered.status == wanted, "{depth}: {}", answered.json());
@@ -176,10 +180,6 @@ async fn a_path_or_verb_that_is_not_there_is_told_apart() {
     let head = send(&stub, request("HEAD", "/v1/items/1", &[], "")).await;
     assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));
     assert_ne!(head.headers["content-length"], "0");
-    let streams = send(&stub, request("GET", "/v1/items/1:watch", &[], "")).await;
-    assert_eq!((streams.status, streams.json()["code"].clone()), (StatusCode::NOT_IMPLEMENTED, json!(12)));
-    let message = streams.json()["message"].as_str().unwrap().to_owned();
-    assert!(message.contains("/shop.v1.ShopService/WatchItems") && message.contains("gRPC-Web"), "{message}");
 }
 
 #[tokio::test]

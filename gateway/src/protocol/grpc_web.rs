@@ -11,7 +11,7 @@ use std::{
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE},
+    header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE},
 };
 use http_body::Frame;
 use tonic::{Code, Status, body::Body};
@@ -59,6 +59,11 @@ async fn call(
     let target = schema.target(request.uri().path()).map_err(Status::unimplemented)?;
     let text = Protocol::of(request.headers()) == Protocol::GrpcWebText;
     let (mut parts, sent) = request.into_parts();
+    // Messages may be compressed, each by itself, and pass as they are.
+    if let Some(encoding) = parts.headers.get(CONTENT_ENCODING).filter(|value| *value != "identity") {
+        let text = format!("the body is in content-encoding {encoding:?}: compress messages, by grpc-encoding");
+        return Err(Status::unimplemented(text));
+    }
     // Base64 is a third larger than what it says.
     let most = if text { limits.body_bytes / 3 * 4 + 8 } else { limits.body_bytes };
     let sent =

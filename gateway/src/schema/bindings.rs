@@ -9,6 +9,8 @@ use crate::schema::{learned::Method, template::Template};
 /// One way in which a method is reached by REST.
 #[derive(Debug)]
 pub(crate) struct Binding {
+    /// The place among the bindings of its method: the first is 0.
+    pub(crate) place: usize,
     /// The method of HTTP in upper case, or `*`.
     pub(crate) http: String,
     /// The template as it was written.
@@ -46,9 +48,9 @@ pub(crate) fn bindings(method: &Arc<Method>) -> (Vec<Binding>, Vec<String>) {
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     let Some(rule) = http_rule(method) else { return (good, bad) };
     let more = list(&rule, "additional_bindings");
-    for rule in std::iter::once(&rule).chain(&more) {
+    for (place, rule) in std::iter::once(&rule).chain(&more).enumerate() {
         match binding(method, rule) {
-            Ok(binding) => good.push(binding),
+            Ok(binding) => good.push(Binding { place, ..binding }),
             Err(why) => bad.push(format!("{}: {why}", method.path)),
         }
     }
@@ -82,7 +84,7 @@ fn binding(method: &Arc<Method>, rule: &DynamicMessage) -> Result<Binding, Strin
             Some(top_field(&output, name).map_err(|why| format!("{http} {path}: response_body: {why}"))?)
         }
     };
-    Ok(Binding { http, text: path, template, body, response_body, method: Arc::clone(method) })
+    Ok(Binding { place: 0, http, text: path, template, body, response_body, method: Arc::clone(method) })
 }
 
 /// Returns method of HTTP and path of a rule.

@@ -22,6 +22,8 @@ pub(crate) struct Schema {
     /// By `/package.Service/Method`.
     methods: HashMap<String, Arc<Method>>,
     routes: Routes<Arc<Binding>>,
+    /// All that is in `routes`.
+    bindings: Vec<Arc<Binding>>,
     /// Method of HTTP and shape of every route, and the method that has it.
     owners: HashMap<(String, String), String>,
     pub(crate) report: Report,
@@ -95,6 +97,11 @@ impl Schema {
         &self.services
     }
 
+    /// Returns the REST bindings that are served.
+    pub(crate) fn bindings(&self) -> impl Iterator<Item = &Binding> {
+        self.bindings.iter().map(|binding| &**binding)
+    }
+
     fn claim_services(&mut self, learned: &[Arc<Learned>], previous: &Self) {
         let claims = |learned: &Learned, name: &str| learned.files.services.iter().any(|own| own == name);
         for one in learned {
@@ -131,7 +138,10 @@ impl Schema {
         for (_, binding) in routes {
             let (key, binding) = (key(&binding), Arc::new(binding));
             match self.routes.insert(&binding.http, &binding.template, Arc::clone(&binding)) {
-                Ok(()) => _ = self.owners.insert(key, binding.method.path.clone()),
+                Ok(()) => {
+                    self.owners.insert(key, binding.method.path.clone());
+                    self.bindings.push(binding);
+                }
                 Err(kept) => self.report.conflicts.push(format!(
                     "{} {} is claimed by {} too, and stays with {}",
                     binding.http, binding.text, binding.method.path, kept.method.path

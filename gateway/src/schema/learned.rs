@@ -45,9 +45,9 @@ pub(crate) struct Method {
 
 /// A `FileDescriptorSet` whose files stay bytes.
 #[derive(Clone, PartialEq, prost::Message)]
-struct RawSet {
+pub(crate) struct RawSet {
     #[prost(bytes = "bytes", repeated, tag = "1")]
-    file: Vec<Bytes>,
+    pub(crate) file: Vec<Bytes>,
 }
 
 impl Files {

@@ -1,5 +1,7 @@
 //! Path templates of `google.api.http`: which segments they ask for, and which of them a variable takes.
 
+use std::ops::Range;
+
 use http_path_template::{Grammar, ParseError, PathTemplate, Segment};
 
 use crate::percent::{self, BadEscape};
@@ -74,6 +76,11 @@ impl Template {
 }
 
 impl Variable {
+    /// Returns which pieces of its template, which has so many, the variable takes.
+    pub(crate) fn range(&self, pieces: usize) -> Range<usize> {
+        self.start..self.end.unwrap_or(pieces)
+    }
+
     /// Returns the part of a matching path that the variable takes, decoded.
     pub(crate) fn capture(&self, segments: &[&str]) -> Result<String, BadEscape> {
         let end = self.end.unwrap_or(segments.len());

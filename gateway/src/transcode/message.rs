@@ -5,12 +5,19 @@ use serde::de::IgnoredAny;
 use serde_json::Value as Json;
 use serde_path_to_error::{Path, Segment, Track};
 
-use crate::{error::Failure, schema::BodyRule, transcode::value};
+use crate::{
+    error::Failure,
+    schema::BodyRule,
+    transcode::{depth, value},
+};
 
 /// Reads the body into a new request message. No body is an empty one.
 pub(crate) fn read(input: &MessageDescriptor, rule: &BodyRule, body: &[u8]) -> Result<DynamicMessage, Failure> {
     if body.is_empty() {
         return Ok(DynamicMessage::new(input.clone()));
+    }
+    if depth::depth(body) > depth::MOST {
+        return Err(Failure::field(rule.place(), &format!("the body nests deeper than {}", depth::MOST)));
     }
     // A field may be of any kind, but only a message can be read by itself: so the field is read as a part of it.
     let wrapped;

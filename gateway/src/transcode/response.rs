@@ -24,11 +24,15 @@ pub(crate) fn frame(message: &DynamicMessage) -> Result<Bytes, Status> {
     Ok(frame.freeze())
 }
 
-/// Writes the one message of a gRPC body as JSON.
-pub(crate) fn response(binding: &Binding, body: &[u8]) -> Result<Vec<u8>, Status> {
-    let message = DynamicMessage::decode(binding.method.descriptor.output(), unframe(binding, body)?)
-        .map_err(|error| internal(binding, &format!("its answer is no such message: {error}")))?;
-    let mut json = serde_json::Serializer::new(Vec::with_capacity(body.len() * 2));
+/// Reads a message that a service answered.
+pub(crate) fn read(binding: &Binding, message: Bytes) -> Result<DynamicMessage, Status> {
+    DynamicMessage::decode(binding.method.descriptor.output(), message)
+        .map_err(|error| internal(binding, &format!("its answer is no such message: {error}")))
+}
+
+/// Writes a message as JSON.
+pub(crate) fn write(binding: &Binding, message: &DynamicMessage) -> Result<Vec<u8>, Status> {
+    let mut json = serde_json::Serializer::new(Vec::with_capacity(256));
     message
         .serialize_with_options(&mut json, &OPTIONS)
         .map_err(|error| internal(binding, &format!("its answer cannot be written as JSON: {error}")))?;
@@ -36,19 +40,6 @@ pub(crate) fn response(binding: &Binding, body: &[u8]) -> Result<Vec<u8>, Status
     let Some(field) = &binding.response_body else { return Ok(json) };
     let mut whole: Json = serde_json::from_slice(&json).map_err(|error| internal(binding, &error.to_string()))?;
     Ok(whole.get_mut(field.json_name()).map(Json::take).unwrap_or_default().to_string().into_bytes())
-}
-
-fn unframe<'b>(binding: &Binding, body: &'b [u8]) -> Result<&'b [u8], Status> {
-    let (prefix, message) =
-        body.split_at_checked(5).ok_or_else(|| internal(binding, "it answered without a message"))?;
-    let length = u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]]) as usize;
-    if prefix[0] != 0 {
-        return Err(internal(binding, "it compressed its answer, though nobody asked it to"));
-    }
-    if length != message.len() {
-        return Err(internal(binding, "it answered a unary call with something else than one message"));
-    }
-    Ok(message)
 }
 
 fn internal(binding: &Binding, what: &str) -> Status {

@@ -41,6 +41,12 @@ pub(crate) fn status_json(status: &Status, pool: Option<&DescriptorPool>) -> Vec
     json!({ "code": code, "message": status.message(), "details": details }).to_string().into_bytes()
 }
 
+/// Writes the same with its `@type`, so that it can be told from the messages that it comes after.
+pub(crate) fn typed_status_json(status: &Status, pool: Option<&DescriptorPool>) -> Vec<u8> {
+    let plain = status_json(status, pool);
+    [br#"{"@type":"type.googleapis.com/google.rpc.Status","#, &plain[1..]].concat()
+}
+
 /// Writes one detail by its type, or its bytes in base64 if nobody knows the type.
 fn detail(any: &prost_types::Any, pool: Option<&DescriptorPool>) -> Json {
     let written = decode(any, pool).and_then(|message| serde_json::to_value(message).ok());
