@@ -48,6 +48,12 @@ fn rest_paths_and_idempotency_survive_in_the_descriptor_sets() {
             "CreateProduct post /v1/products body=product idempotency=0",
             "GetProduct get /v1/{name=products/*} body= idempotency=1",
             "ListProducts get /v1/products body= idempotency=1",
+            "BatchGetProducts get /v1/products:batchGet body= idempotency=1",
+            "UpdateProduct patch /v1/{product.name=products/*} body=product idempotency=0",
+            "DeleteProduct delete /v1/{name=products/*} body= idempotency=0",
+            "WatchProducts get /v1/products:watch body= idempotency=1",
+            "ReserveStock post /v1/{name=products/*}:reserveStock body=* idempotency=2",
+            "ReleaseStock post /v1/{name=products/*}:releaseStock body=* idempotency=2",
         ]
     );
 }

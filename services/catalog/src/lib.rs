@@ -1,23 +1,25 @@
 //! The catalog service: `selvedge.catalog.v1.CatalogService` on a database.
 //!
 //! A call walks [`rpc`] (messages) → [`domain`] (rules) → [`owners`] (the users service, through the mesh) and
-//! [`store`] (rows); what they hand on is a [`product`].
+//! [`store`] (rows); what they hand on is a [`product`]. A [`watch`] reads the store as long as its caller listens.
 
 pub mod rpc;
 
 pub mod domain;
 
 pub mod owners;
+pub mod watch;
+
 pub mod store;
 
 pub mod product;
+mod stock;
 
 pub mod error;
 
 use std::{future::Future, net::SocketAddr};
 
-use selvedge::Mesh;
-use selvedge_kit::Service;
+use selvedge_kit::{Joined, Service, change_log::Follower, database::Database};
 pub use selvedge_kit::{Options, RunError};
 use selvedge_proto::{
     catalog::v1::{FILE_DESCRIPTOR_SET, catalog_service_server::CatalogServiceServer},
@@ -30,6 +32,7 @@ use crate::{
     owners::{MeshOwners, Owners},
     rpc::Rpc,
     store::Store,
+    watch::Signals,
 };
 
 /// The name under which the service is registered and called.
@@ -49,10 +52,11 @@ pub async fn run(
     let service = Service {
         descriptors: FILE_DESCRIPTOR_SET,
         upstream_descriptors: &[users::v1::FILE_DESCRIPTOR_SET],
-        migrations: store::MIGRATIONS,
+        schema: store::SCHEMA,
     };
-    let open = |mesh: &Mesh, pool| {
-        let catalog = Catalog::new(Store::new(pool), MeshOwners::new(mesh.channel("users")));
+    let open = |Joined { mesh, database, leaving }| {
+        let signals = Signals { follower: Follower::start(Database::clone(&database)), leaving };
+        let catalog = Catalog::new(Store::new(database), MeshOwners::new(mesh.channel("users")), signals);
         routes(catalog, mesh.config().server.max_message_bytes)
     };
     service.run(options, shutdown, ready, open).await

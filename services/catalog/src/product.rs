@@ -1,6 +1,7 @@
 //! What a product is.
 
 use selvedge_kit::etag;
+use serde::{Deserialize, Serialize};
 
 /// The collection, and the kind of its page tokens and etags.
 pub(crate) const PRODUCTS: &str = "products";
@@ -8,7 +9,10 @@ pub(crate) const PRODUCTS: &str = "products";
 pub(crate) const USERS: &str = "users";
 
 /// A product as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// It is kept as JSON too, in the answers to request ids and in the change log: what is added has a default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
 pub struct Product {
     /// Its place in the order of creation.
     pub sequence: i64,
@@ -26,6 +30,8 @@ pub struct Product {
     pub tags: Vec<String>,
     /// How many pieces there are.
     pub available_quantity: i64,
+    /// How many pieces are put aside besides.
+    pub reserved_quantity: i64,
     /// When it was created: microseconds since 1970.
     pub create_time: i64,
     /// When it was last changed: microseconds since 1970.
@@ -55,7 +61,7 @@ impl Product {
 }
 
 /// An amount of money, as `google.type.Money` has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Price {
     /// The three letters of ISO 4217.
     pub currency: String,
@@ -68,6 +74,8 @@ pub struct Price {
 /// What a caller says of a product; nothing of it is checked.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
+    /// Its resource name; matters in an update only.
+    pub name: String,
     /// What it shall be called.
     pub display_name: String,
     /// What is to be said about it.
@@ -80,4 +88,6 @@ pub struct Draft {
     pub tags: Vec<String>,
     /// How many pieces there are.
     pub available_quantity: i64,
+    /// The state that the caller believes it is in, or nothing; matters in an update only.
+    pub etag: String,
 }

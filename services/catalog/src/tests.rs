@@ -1,6 +1,10 @@
 //! The service as its clients see it: the generated client, over the routes, without a network and without users.
 
-use selvedge_kit::database;
+mod change;
+mod stock;
+mod watch;
+
+use selvedge_kit::{database, testing};
 use selvedge_proto::{
     catalog::v1::{
         CreateProductRequest, GetProductRequest, ListProductsRequest, ListProductsResponse, Product,
@@ -8,6 +12,7 @@ use selvedge_proto::{
     },
     google::r#type::Money,
 };
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -31,13 +36,15 @@ impl Owners for Known {
     }
 }
 
+#[derive(Clone)]
 struct Client {
     client: CatalogServiceClient<Routes>,
+    leaving: CancellationToken,
 }
 
 impl Client {
     async fn new() -> Self {
-        Self::on("sqlite::memory:").await
+        Self::on(&testing::fresh().await).await
     }
 
     async fn on(url: &str) -> Self {
@@ -45,13 +52,15 @@ impl Client {
     }
 
     async fn failing(url: &str, failure: LookupError) -> Self {
-        let pool = database::open(url, store::MIGRATIONS).await.unwrap();
-        let routes = routes(Catalog::new(Store::new(pool), Known { failure }), LONGEST).prepare();
-        Self { client: CatalogServiceClient::new(routes).max_encoding_message_size(LONGEST) }
+        let database = database::open(url, store::SCHEMA).await.unwrap();
+        let leaving = CancellationToken::new();
+        let signals = Signals { follower: Follower::start(database.clone()), leaving: leaving.clone() };
+        let routes = routes(Catalog::new(Store::new(database), Known { failure }, signals), LONGEST).prepare();
+        Self { client: CatalogServiceClient::new(routes).max_encoding_message_size(LONGEST), leaving }
     }
 
     async fn create(&mut self, id: &str, product: Product) -> Result<Product, Status> {
-        let request = CreateProductRequest { product: Some(product), product_id: id.into() };
+        let request = CreateProductRequest { product: Some(product), product_id: id.into(), ..Default::default() };
         self.client.create_product(request).await.map(tonic::Response::into_inner)
     }
 
@@ -132,7 +141,7 @@ async fn what_keeps_users_from_answering_is_passed_on() {
         (LookupError::Cancelled, Code::Cancelled, "CANCELLED"),
         (LookupError::Broken("Internal: secret".into()), Code::Internal, "INTERNAL"),
     ] {
-        let mut client = Client::failing("sqlite::memory:", failure).await;
+        let mut client = Client::failing(&testing::fresh().await, failure).await;
         let status = client.create("loom", Product { owner: "users/lost".into(), ..loom() }).await.unwrap_err();
         assert_eq!((status.code(), reason(&status).as_str()), (code, told));
         assert!(!status.message().contains("secret"), "{status:?}");
@@ -255,7 +264,7 @@ async fn hostile_requests_are_invalid_and_answered_briefly() {
 #[tokio::test]
 async fn data_survives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let url = database::url(&folder.path().join("catalog.db"));
+    let url = testing::shared(folder.path()).await;
     let created = Client::on(&url).await.create("loom", loom()).await.unwrap();
     assert_eq!(Client::on(&url).await.get("products/loom").await.unwrap(), created);
 }

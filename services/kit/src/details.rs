@@ -46,6 +46,13 @@ impl Details {
         Status::with_error_details(code, message, self.info(reason))
     }
 
+    /// The end of a stream that the caller may go on with: its token is in the metadata of `ErrorInfo`.
+    #[must_use]
+    pub fn ended(self, code: Code, reason: &str, message: &str, resume_token: String) -> Status {
+        let metadata = HashMap::from([("resume_token".to_owned(), resume_token)]);
+        Status::with_error_details(code, message, ErrorDetails::with_error_info(reason, self.domain, metadata))
+    }
+
     /// INTERNAL, without internals: what went wrong is for the log.
     #[must_use]
     pub fn internal(self) -> Status {

@@ -6,6 +6,9 @@ pub mod program;
 mod options;
 mod service;
 
+pub mod change_log;
+pub mod once;
+
 pub mod database;
 pub mod logs;
 
@@ -16,9 +19,13 @@ pub mod name;
 pub mod page;
 pub mod text;
 pub mod time;
+pub mod token;
 pub mod violation;
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use crate::{
     options::{Options, RunError},
-    service::Service,
+    service::{Joined, Service},
 };

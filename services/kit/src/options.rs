@@ -9,7 +9,7 @@ use crate::database;
 pub struct Options {
     /// Where to listen, what to call oneself, and where Consul is.
     pub mesh: Config,
-    /// The database: `sqlite://PATH` ([`database::url`] makes one of a path) or `sqlite::memory:`.
+    /// The database: `sqlite://PATH` ([`database::url`] makes one of a path), `sqlite::memory:` or `postgres://…`.
     pub database: String,
     /// Instruments shared with the rest of the process; without them the service makes its own.
     pub telemetry: Option<Telemetry>,

@@ -5,12 +5,10 @@
 
 use std::pin::pin;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::{Stream, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use crate::violation::Violations;
+use crate::{token, violation::Violations};
 
 /// Rows of a page for which the caller named no size.
 const DEFAULT_SIZE: usize = 50;
@@ -18,11 +16,6 @@ const DEFAULT_SIZE: usize = 50;
 const MOST_ROWS: usize = 1_000;
 /// Bytes after which a page is full: well below the 4 MiB that a message may have.
 const MOST_BYTES: usize = 2 << 20;
-/// No token of ours is longer.
-const LONGEST_TOKEN: usize = 256;
-/// How many bytes of the digest guard a token.
-const CHECK_BYTES: usize = 8;
-
 /// What page is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -124,30 +117,12 @@ impl<T> Page<T> {
     }
 }
 
-/// Makes a token: the digest's first bytes, then the cursor as JSON, all as base64 that fits into a URL.
 fn seal(kind: &str, after: i64) -> String {
-    let cursor = serde_json::to_vec(&Cursor { after }).expect("a number is JSON");
-    URL_SAFE_NO_PAD.encode([check(kind, &cursor).as_slice(), &cursor].concat())
+    token::seal(kind, &Cursor { after })
 }
 
-/// The opposite of `seal`.
 fn open(kind: &str, token: &str) -> Option<i64> {
-    if token.len() > LONGEST_TOKEN {
-        return None;
-    }
-    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
-    let (given, cursor) = bytes.split_at_checked(CHECK_BYTES)?;
-    if given != check(kind, cursor) {
-        return None;
-    }
-    serde_json::from_slice::<Cursor>(cursor).ok().map(|cursor| cursor.after)
-}
-
-/// The list's kind is in the digest: a token of another list does not fit. It is no secret, but a guard against
-/// tokens that were cut, changed or made up.
-fn check(kind: &str, cursor: &[u8]) -> [u8; CHECK_BYTES] {
-    let digest = Sha256::new().chain_update(kind).chain_update([0]).chain_update(cursor).finalize();
-    std::array::from_fn(|i| digest[i])
+    token::open::<Cursor>(kind, token).map(|cursor| cursor.after)
 }
 
 #[cfg(test)]

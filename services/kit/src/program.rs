@@ -37,7 +37,7 @@ pub struct Args {
     /// Host, or host and port, that others reach this instance by [env: SELVEDGE_SERVER__ADVERTISE]
     #[arg(long, value_name = "HOST[:PORT]")]
     advertise: Option<String>,
-    /// Database: sqlite://PATH or sqlite::memory: [default: a file in the user's data folder]
+    /// Database: sqlite://PATH, sqlite::memory: or postgres://… [default: a file in the user's data folder]
     #[arg(long, value_name = "URL", env = "SELVEDGE_DATABASE")]
     database: Option<String>,
     /// Address of the admin listener (/metrics, /healthz)
@@ -271,7 +271,8 @@ mod tests {
     fn a_value_that_the_service_cannot_use_is_named() {
         assert!(refusal(&["--registry", "ftp://127.0.0.1"]).starts_with("--registry: "));
         assert!(refusal(&["--database", "users.db"]).starts_with("--database: "));
-        assert!(refusal(&["--database", "postgres://localhost/users"]).starts_with("--database: "));
+        let refused = refusal(&["--database", "postgres://ada:secret@localhost:many/users"]);
+        assert!(refused.starts_with("--database: ") && !refused.contains("secret"), "{refused}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod email;
 use prost_types::FieldMask;
 use selvedge_kit::{
     mask, name,
+    once::RequestId,
     page::{self, Page},
     text::{self, Lines},
     time,
@@ -38,15 +39,16 @@ impl Users {
     /// # Errors
     ///
     /// [`Error::Invalid`] with all that is wrong, [`Error::IdTaken`], [`Error::EmailTaken`].
-    pub async fn create(&self, draft: Option<Draft>, chosen_id: &str) -> Result<User, Error> {
+    pub async fn create(&self, draft: Option<Draft>, chosen_id: &str, request_id: RequestId) -> Result<User, Error> {
         let mut violations = Violations::new();
         let id = violations.check("user_id", name::new_id(chosen_id)).unwrap_or_default();
+        let once = violations.check("request_id", request_id.optional("CreateUser")).flatten();
         let Draft { display_name, email, .. } = required(draft, &mut violations);
         violations.check("user.display_name", check_display_name(&display_name));
         violations.check("user.email", email::check(&email));
         violations.finish()?;
         let email_key = email::key(&email);
-        self.store.insert(New { id, display_name, email, email_key, now: time::now_micros() }).await
+        self.store.insert(New { id, display_name, email, email_key, now: time::now_micros(), once }).await
     }
 
     /// Returns a user.

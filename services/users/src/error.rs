@@ -3,6 +3,7 @@
 use selvedge_kit::{
     database::Failure,
     details::{Details, Resource},
+    once,
     violation::Violations,
 };
 use tonic::{Code, Status};
@@ -50,6 +51,15 @@ pub enum Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(error.into())
+    }
+}
+
+impl From<once::Error> for Error {
+    fn from(error: once::Error) -> Self {
+        match error {
+            once::Error::Reused(violations) => Self::Invalid(violations),
+            once::Error::Database(error) => error.into(),
+        }
     }
 }
 

@@ -14,8 +14,7 @@ pub mod error;
 
 use std::{future::Future, net::SocketAddr};
 
-use selvedge::Mesh;
-use selvedge_kit::Service;
+use selvedge_kit::{Joined, Service};
 pub use selvedge_kit::{Options, RunError};
 use selvedge_proto::users::v1::{FILE_DESCRIPTOR_SET, user_service_server::UserServiceServer};
 use tonic::{codec::CompressionEncoding, service::Routes};
@@ -36,9 +35,10 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
     ready: impl FnOnce(SocketAddr) + Send + 'static,
 ) -> Result<(), RunError> {
-    let service =
-        Service { descriptors: FILE_DESCRIPTOR_SET, upstream_descriptors: &[], migrations: store::MIGRATIONS };
-    let open = |mesh: &Mesh, pool| routes(Users::new(Store::new(pool)), mesh.config().server.max_message_bytes);
+    let service = Service { descriptors: FILE_DESCRIPTOR_SET, upstream_descriptors: &[], schema: store::SCHEMA };
+    let open = |Joined { mesh, database, .. }| {
+        routes(Users::new(Store::new(database)), mesh.config().server.max_message_bytes)
+    };
     service.run(options, shutdown, ready, open).await
 }
 

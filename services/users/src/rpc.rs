@@ -1,6 +1,8 @@
 //! Messages to domain, domain to messages.
 
-use selvedge_kit::time;
+use std::mem;
+
+use selvedge_kit::{once::RequestId, time};
 use selvedge_proto::users::v1::{
     CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse, UpdateUserRequest,
     User as Message, user_service_server::UserService,
@@ -29,8 +31,10 @@ impl Rpc {
 #[tonic::async_trait]
 impl UserService for Rpc {
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<Message>, Status> {
-        let CreateUserRequest { user, user_id } = request.into_inner();
-        let user = self.users.create(user.map(draft), &user_id).await?;
+        let mut request = request.into_inner();
+        let request_id = RequestId::new(mem::take(&mut request.request_id), &request);
+        let CreateUserRequest { user, user_id, request_id: _ } = request;
+        let user = self.users.create(user.map(draft), &user_id, request_id).await?;
         Ok(Response::new(message(user)))
     }
 

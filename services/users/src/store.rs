@@ -2,20 +2,30 @@
 
 use futures::{TryStreamExt as _, future};
 use selvedge_kit::{
-    database::{BEGIN_WRITE, Migration},
+    database::{Database, Migration, Row, Schema, Statement, Transaction},
     etag,
+    once::{self, Once},
     page::{Page, Request},
 };
-use sqlx::{Row as _, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use crate::{
     error::Error,
     user::{USERS, User},
 };
 
-/// The schema, step by step.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, description: "users", sql: include_str!("../migrations/1_users.sql") }];
+/// The tables.
+pub const SCHEMA: Schema = Schema {
+    name: "users",
+    migrations: &[
+        Migration {
+            version: 1,
+            description: "users",
+            sqlite: include_str!("../migrations/sqlite/1_users.sql"),
+            postgres: include_str!("../migrations/postgres/1_users.sql"),
+        },
+        Migration { version: 2, description: "request ids", sqlite: once::TABLE, postgres: once::TABLE },
+    ],
+};
 
 /// Bytes of a user on the wire besides its own text.
 const FRAME_BYTES: usize = 128;
@@ -23,7 +33,7 @@ const FRAME_BYTES: usize = 128;
 /// Users in a database.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: SqlitePool,
+    database: Database,
 }
 
 /// A user to insert; everything was checked.
@@ -39,6 +49,8 @@ pub struct New {
     pub email_key: String,
     /// Microseconds since 1970.
     pub now: i64,
+    /// The id of the request, if it has one.
+    pub once: Option<Once>,
 }
 
 /// What becomes of a user; what is `None` stays. Everything was checked.
@@ -55,10 +67,10 @@ pub struct Change {
 }
 
 impl Store {
-    /// Keeps users in a database that has [`MIGRATIONS`].
+    /// Keeps users in a database that has [`SCHEMA`].
     #[must_use]
-    pub fn new(pool: SqlitePool) -> Self {
-        Self { pool }
+    pub fn new(database: Database) -> Self {
+        Self { database }
     }
 
     /// Inserts a user.
@@ -67,25 +79,31 @@ impl Store {
     ///
     /// [`Error::IdTaken`], [`Error::EmailTaken`].
     pub async fn insert(&self, new: New) -> Result<User, Error> {
-        let mut transaction = self.pool.begin_with(BEGIN_WRITE).await?;
-        let inserted = sqlx::query(
+        let mut transaction = self.database.begin().await?;
+        if let Some(once) = &new.once
+            && let Some(answer) = once.claim(&mut transaction, new.now).await?
+        {
+            return Ok(answer);
+        }
+        let insert = Statement::new(
             "insert into users (id, display_name, email, email_key, create_time, update_time, revision)
              values ($1, $2, $3, $4, $5, $5, 1) on conflict do nothing returning *",
         )
-        .bind(&new.id)
-        .bind(&new.display_name)
-        .bind(&new.email)
-        .bind(&new.email_key)
-        .bind(new.now)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(row) = inserted else {
-            return Err(match find(&mut transaction, &new.id).await? {
-                Some(other) => Error::IdTaken { name: other.name() },
+        .bind(new.id.as_str())
+        .bind(new.display_name)
+        .bind(new.email.as_str())
+        .bind(new.email_key)
+        .bind(new.now);
+        let Some(row) = transaction.optional(insert).await? else {
+            return Err(match transaction.optional(by_id(&new.id)).await? {
+                Some(_) => Error::IdTaken { name: format!("{USERS}/{}", new.id) },
                 None => Error::EmailTaken { email: new.email },
             });
         };
         let user = user(&row)?;
+        if let Some(once) = &new.once {
+            once.keep(&mut transaction, &user).await?;
+        }
         transaction.commit().await?;
         Ok(user)
     }
@@ -96,8 +114,8 @@ impl Store {
     ///
     /// [`Error::NotFound`].
     pub async fn get(&self, id: &str) -> Result<User, Error> {
-        let mut connection = self.pool.acquire().await?;
-        find(&mut connection, id).await?.ok_or_else(|| not_found(id))
+        let row = self.database.optional(by_id(id)).await?.ok_or_else(|| not_found(id))?;
+        Ok(user(&row)?)
     }
 
     /// Returns a page of users, in the order of their creation.
@@ -106,11 +124,10 @@ impl Store {
     ///
     /// [`Error::Database`].
     pub async fn list(&self, request: Request) -> Result<Page<User>, Error> {
-        let rows = sqlx::query("select * from users where seq > $1 order by seq limit $2")
+        let select = Statement::new("select * from users where seq > $1 order by seq limit $2")
             .bind(request.after)
-            .bind(request.rows_to_read())
-            .fetch(&self.pool);
-        let users = rows.and_then(|row| future::ready(user(&row)));
+            .bind(request.rows_to_read());
+        let users = self.database.rows(select).and_then(|row| future::ready(user(&row)));
         Ok(Page::fill(USERS, request, users, |user| (user.sequence, bytes(user))).await?)
     }
 
@@ -120,27 +137,28 @@ impl Store {
     ///
     /// [`Error::NotFound`], [`Error::Stale`], [`Error::EmailTaken`].
     pub async fn update(&self, id: &str, given_etag: &str, change: Change) -> Result<User, Error> {
-        let mut transaction = self.pool.begin_with(BEGIN_WRITE).await?;
+        let mut transaction = self.database.begin().await?;
         let old = current(&mut transaction, id, given_etag).await?;
         if change.display_name.is_none() && change.email.is_none() {
             return Ok(old);
         }
-        let changed = sqlx::query(
-            "update or ignore users set display_name = coalesce($2, display_name), email = coalesce($3, email),
+        let update = Statement::new(
+            "update users set display_name = coalesce($2, display_name), email = coalesce($3, email),
              email_key = coalesce($4, email_key), update_time = $5, revision = revision + 1
              where seq = $1 returning *",
         )
         .bind(old.sequence)
-        .bind(&change.display_name)
-        .bind(&change.email)
-        .bind(&change.email_key)
+        .bind(change.display_name)
+        .bind(change.email.clone())
+        .bind(change.email_key)
         // Another machine's clock may be ahead of ours: time never goes back.
-        .bind(change.now.max(old.update_time + 1))
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(row) = changed else {
-            return Err(Error::EmailTaken { email: change.email.unwrap_or(old.email) });
-        };
+        .bind(change.now.max(old.update_time + 1));
+        let row = transaction.one(update).await.map_err(|error| match error.as_database_error() {
+            Some(cause) if cause.is_unique_violation() => {
+                Error::EmailTaken { email: change.email.unwrap_or(old.email) }
+            }
+            _ => error.into(),
+        })?;
         let user = user(&row)?;
         transaction.commit().await?;
         Ok(user)
@@ -152,25 +170,27 @@ impl Store {
     ///
     /// [`Error::NotFound`], [`Error::Stale`].
     pub async fn delete(&self, id: &str, given_etag: &str) -> Result<(), Error> {
-        let mut transaction = self.pool.begin_with(BEGIN_WRITE).await?;
+        let mut transaction = self.database.begin().await?;
         let old = current(&mut transaction, id, given_etag).await?;
-        sqlx::query("delete from users where seq = $1").bind(old.sequence).execute(&mut *transaction).await?;
+        transaction.run(Statement::new("delete from users where seq = $1").bind(old.sequence)).await?;
         Ok(transaction.commit().await?)
     }
 }
 
-/// Returns the user if the etag allows to change it.
-async fn current(connection: &mut SqliteConnection, id: &str, given_etag: &str) -> Result<User, Error> {
-    let user = find(connection, id).await?.ok_or_else(|| not_found(id))?;
+/// Returns the user if the etag allows to change it. Nobody else changes it before the transaction ends.
+async fn current(transaction: &mut Transaction, id: &str, given_etag: &str) -> Result<User, Error> {
+    // A write that changes nothing locks the row, in every SQL.
+    let lock = Statement::new("update users set revision = revision where id = $1 returning *").bind(id);
+    let row = transaction.optional(lock).await?.ok_or_else(|| not_found(id))?;
+    let user = user(&row)?;
     if !etag::allows(given_etag, &user.etag()) {
         return Err(Error::Stale { name: user.name() });
     }
     Ok(user)
 }
 
-async fn find(connection: &mut SqliteConnection, id: &str) -> Result<Option<User>, sqlx::Error> {
-    let row = sqlx::query("select * from users where id = $1").bind(id).fetch_optional(connection).await?;
-    row.as_ref().map(user).transpose()
+fn by_id(id: &str) -> Statement {
+    Statement::new("select * from users where id = $1").bind(id)
 }
 
 fn not_found(id: &str) -> Error {
@@ -182,14 +202,14 @@ fn bytes(user: &User) -> usize {
     FRAME_BYTES + user.display_name.len() + user.email.len()
 }
 
-fn user(row: &SqliteRow) -> Result<User, sqlx::Error> {
+fn user(row: &Row) -> Result<User, sqlx::Error> {
     Ok(User {
-        sequence: row.try_get("seq")?,
-        id: row.try_get("id")?,
-        display_name: row.try_get("display_name")?,
-        email: row.try_get("email")?,
-        create_time: row.try_get("create_time")?,
-        update_time: row.try_get("update_time")?,
-        revision: row.try_get("revision")?,
+        sequence: row.int("seq")?,
+        id: row.text("id")?,
+        display_name: row.text("display_name")?,
+        email: row.text("email")?,
+        create_time: row.int("create_time")?,
+        update_time: row.int("update_time")?,
+        revision: row.int("revision")?,
     })
 }

@@ -3,7 +3,7 @@
 mod pages;
 
 use prost_types::FieldMask;
-use selvedge_kit::database;
+use selvedge_kit::{database, testing};
 use selvedge_proto::users::v1::{
     CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse, UpdateUserRequest, User,
     user_service_client::UserServiceClient,
@@ -21,17 +21,17 @@ struct Client {
 
 impl Client {
     async fn new() -> Self {
-        Self::on("sqlite::memory:").await
+        Self::on(&testing::fresh().await).await
     }
 
     async fn on(url: &str) -> Self {
-        let pool = database::open(url, store::MIGRATIONS).await.unwrap();
+        let pool = database::open(url, store::SCHEMA).await.unwrap();
         let routes = routes(Users::new(Store::new(pool)), LONGEST).prepare();
         Self { client: UserServiceClient::new(routes).max_encoding_message_size(LONGEST) }
     }
 
     async fn create(&mut self, id: &str, user: User) -> Result<User, Status> {
-        let request = CreateUserRequest { user: Some(user), user_id: id.into() };
+        let request = CreateUserRequest { user: Some(user), user_id: id.into(), ..Default::default() };
         self.client.create_user(request).await.map(tonic::Response::into_inner)
     }
 
@@ -260,7 +260,7 @@ async fn hostile_requests_are_invalid_and_answered_briefly() {
 #[tokio::test]
 async fn data_survives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let url = database::url(&folder.path().join("users.db"));
+    let url = testing::shared(folder.path()).await;
     let created = Client::on(&url).await.create("ada1", draft("Ada", "ada@example.com")).await.unwrap();
     assert_eq!(Client::on(&url).await.get("users/ada1").await.unwrap(), created);
 }
@@ -268,7 +268,7 @@ async fn data_survives_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_creates_of_one_address_on_two_instances_one_succeeds() {
     let folder = tempfile::tempdir().unwrap();
-    let url = database::url(&folder.path().join("users.db"));
+    let url = testing::shared(folder.path()).await;
     let (one, other) = tokio::join!(Client::on(&url), Client::on(&url));
     let calls = (0..16).map(|i| {
         let client = if i % 2 == 0 { &one } else { &other };
@@ -280,4 +280,21 @@ async fn of_many_creates_of_one_address_on_two_instances_one_succeeds() {
     for status in answers.into_iter().filter_map(Result::err) {
         assert_eq!(status.code(), Code::AlreadyExists, "{status:?}");
     }
+}
+
+#[tokio::test]
+async fn a_user_is_created_once_for_a_request_id() {
+    let mut client = Client::new().await;
+    let request = CreateUserRequest {
+        user: Some(draft("Ada", "ada@example.com")),
+        user_id: String::new(),
+        request_id: "0f8fad5b-d9cb-469f-a165-70867728950e".into(),
+    };
+    let first = client.client.create_user(request.clone()).await.unwrap().into_inner();
+    assert_eq!(client.client.create_user(request.clone()).await.unwrap().into_inner(), first);
+    let other = CreateUserRequest { user: Some(draft("Bob", "bob@example.com")), ..request.clone() };
+    assert_eq!(violated(&client.client.create_user(other).await.unwrap_err()), ["request_id"]);
+    let bad = CreateUserRequest { request_id: "again".into(), ..request };
+    assert_eq!(violated(&client.client.create_user(bad).await.unwrap_err()), ["request_id"]);
+    assert_eq!(client.list(0, "").await.unwrap().users.len(), 1);
 }

@@ -1,12 +1,13 @@
 //! What a user is.
 
 use selvedge_kit::etag;
+use serde::{Deserialize, Serialize};
 
 /// The collection, and the kind of its page tokens and etags.
 pub(crate) const USERS: &str = "users";
 
 /// A user as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct User {
     /// Its place in the order of creation.
     pub sequence: i64,

@@ -15,6 +15,7 @@
 mod consul;
 mod embedded;
 mod grpcurl;
+mod postgres;
 mod program;
 mod python;
 
@@ -32,6 +33,7 @@ pub use crate::{
     grpcurl::{Answer, Grpcurl},
     output::{Line, Stream},
     ports::{free_port, free_ports},
+    postgres::Postgres,
     program::Program,
     python::Python,
     skip::{current_test, skip},

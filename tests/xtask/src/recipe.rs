@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What the tests and the gate need; the slowest to build comes last.
-pub(crate) const TOOLS: [Tool; 5] = [
+pub(crate) const TOOLS: [Tool; 6] = [
     Tool {
         name: "buf",
         version: || Ok("1.75.0".to_owned()),
@@ -39,6 +39,14 @@ pub(crate) const TOOLS: [Tool; 5] = [
         program: "grpcurl",
         fitting: Some(Fitting { args: &["-version"], says: "grpcurl v1.9." }),
         build: grpcurl,
+    },
+    Tool {
+        name: "postgres",
+        version: || Ok("15".to_owned()),
+        variable: Some("SELVEDGE_TEST_POSTGRES_PROGRAM"),
+        program: "bin/postgres",
+        fitting: Some(Fitting { args: &["--version"], says: "postgres (PostgreSQL) 15." }),
+        build: postgres,
     },
     Tool {
         name: "cargo-deny",
@@ -111,6 +119,25 @@ fn grpcurl(version: &str, folder: &Path) -> Result<()> {
     let mut install = go(folder);
     install.env("GOBIN", folder).args(["install", "-trimpath", &ldflags, &package]);
     output(&mut install).context("go is needed to build grpcurl").map(drop)
+}
+
+/// The package of Debian, which puts its programs into a folder that is not on `PATH`.
+#[cfg(unix)]
+fn postgres(version: &str, folder: &Path) -> Result<()> {
+    let programs = PathBuf::from(format!("/usr/lib/postgresql/{version}/bin"));
+    if !programs.join("postgres").is_file() {
+        let package = format!("postgresql-{version}");
+        let mut install = Command::new("apt-get");
+        install.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "--yes", "--no-install-recommends"]);
+        output(install.arg(&package))
+            .with_context(|| format!("install {package} as root: `apt-get install {package}`"))?;
+    }
+    Ok(std::os::unix::fs::symlink(programs, folder.join("bin"))?)
+}
+
+#[cfg(not(unix))]
+fn postgres(_: &str, _: &Path) -> Result<()> {
+    anyhow::bail!("postgres is installed on unix only")
 }
 
 fn cargo_deny(version: &str, folder: &Path) -> Result<()> {

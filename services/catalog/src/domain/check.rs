@@ -18,18 +18,27 @@ const MOST_TAGS: usize = 32;
 /// `google.type.Money`: nanos are less than a unit.
 const MOST_NANOS: i32 = 999_999_999;
 
-/// Adds all that is wrong with what a caller says of a product, but for its owner.
-pub(crate) fn draft(draft: &Draft, violations: &mut Violations) {
-    let Draft { display_name, description, price, owner: _, tags: words, available_quantity } = draft;
-    violations.check("product.display_name", text::required(display_name, LONGEST_DISPLAY_NAME, Lines::One));
-    violations.check("product.description", text::optional(description, LONGEST_DESCRIPTION, Lines::Many));
-    match price {
-        Some(price) => money(price, violations),
-        None => violations.add("product.price", "is required"),
-    }
-    tags(words, violations);
-    if *available_quantity < 0 {
-        violations.add("product.available_quantity", "must not be negative");
+/// The fields that a caller may set, but for the owner.
+pub(crate) const FIELDS: [&str; 5] = ["display_name", "description", "price", "tags", "available_quantity"];
+
+/// Adds what is wrong with one of the [`FIELDS`] of what a caller says of a product.
+pub(crate) fn field(name: &str, draft: &Draft, violations: &mut Violations) {
+    match name {
+        "display_name" => {
+            let right = text::required(&draft.display_name, LONGEST_DISPLAY_NAME, Lines::One);
+            violations.check("product.display_name", right);
+        }
+        "description" => {
+            let right = text::optional(&draft.description, LONGEST_DESCRIPTION, Lines::Many);
+            violations.check("product.description", right);
+        }
+        "price" => match &draft.price {
+            Some(price) => money(price, violations),
+            None => violations.add("product.price", "is required"),
+        },
+        "tags" => tags(&draft.tags, violations),
+        _ if draft.available_quantity < 0 => violations.add("product.available_quantity", "must not be negative"),
+        _ => {}
     }
 }
 
@@ -77,12 +86,13 @@ mod tests {
             owner: "users/ada1".into(),
             tags: vec!["wood".into(), "large".into()],
             available_quantity: 3,
+            ..Draft::default()
         }
     }
 
     fn violated(product: &Draft) -> Vec<String> {
         let mut violations = Violations::new();
-        draft(product, &mut violations);
+        FIELDS.iter().for_each(|name| field(name, product, &mut violations));
         violations.listed().iter().map(|violation| violation.field.clone()).collect()
     }
 

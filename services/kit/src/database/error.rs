@@ -9,7 +9,10 @@ use sqlx::migrate::MigrateError;
 #[non_exhaustive]
 pub enum OpenError {
     /// The URL is none that can be used.
-    #[error("{url:?} is no database that can be used: expected sqlite://PATH or sqlite::memory:")]
+    #[error(
+        "{url:?} is no database that can be used: expected sqlite://PATH, sqlite::memory: or \
+        postgres://USER:PASSWORD@HOST/DATABASE"
+    )]
     Url {
         /// What was given.
         url: String,
@@ -31,7 +34,7 @@ pub enum OpenError {
         /// How long it was waited for.
         waited: Duration,
     },
-    /// SQLite refused the file.
+    /// SQLite refused the file, or PostgreSQL the connection.
     #[error("the database {url} cannot be opened: {source}")]
     Connect {
         /// The database.

@@ -18,11 +18,21 @@ pub enum Failure {
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        if is_passing(&error) { Self::Unavailable(error) } else { Self::Broken(error) }
+        if Self::is_passing(&error) { Self::Unavailable(error) } else { Self::Broken(error) }
     }
 }
 
 impl Failure {
+    /// Says whether a later try may go well: the database is locked, full or out of reach.
+    pub(crate) fn is_passing(error: &sqlx::Error) -> bool {
+        match error {
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
+            sqlx::Error::Io(_) => true,
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| is_passing_code(&code)),
+            _ => false,
+        }
+    }
+
     /// Logs the failure, and returns the status that a caller sees: UNAVAILABLE or INTERNAL, without internals.
     #[must_use]
     pub fn to_status(&self, details: Details) -> Status {
@@ -40,16 +50,23 @@ impl Failure {
     }
 }
 
-fn is_passing(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Io(_) => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_passing_code(&code)),
-        _ => false,
-    }
+/// The engines' codes cannot be mixed up: PostgreSQL's have five characters, SQLite's at most four digits.
+fn is_passing_code(code: &str) -> bool {
+    if code.len() == 5 { is_passing_state(code) } else { is_passing_result(code) }
+}
+
+/// <https://www.postgresql.org/docs/15/errcodes-appendix.html>: by class, and by code where a class is mixed.
+fn is_passing_state(code: &str) -> bool {
+    // No connection, resources are short, an operator intervened (also: the server starts or stops), system error.
+    let classes = ["08", "53", "57", "58"];
+    // Serialization failure, deadlock, lock not available, read-only (a standby).
+    let codes = ["40001", "40P01", "55P03", "25006"];
+    // "57014", a statement that was cancelled, took too long.
+    classes.iter().any(|class| code.starts_with(class)) || codes.contains(&code)
 }
 
 /// <https://sqlite.org/rescode.html>: the low byte of an extended code is the primary one.
-fn is_passing_code(code: &str) -> bool {
+fn is_passing_result(code: &str) -> bool {
     const BUSY: i32 = 5;
     const LOCKED: i32 = 6;
     const READONLY: i32 = 8;
@@ -59,4 +76,19 @@ fn is_passing_code(code: &str) -> bool {
     const PROTOCOL: i32 = 15;
     let primary = code.parse::<i32>().map_or(0, |code| code & 0xff);
     [BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN, PROTOCOL].contains(&primary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_told_from_what_is_broken() {
+        for code in ["5", "261", "773", "13", "08006", "53300", "57P01", "57P03", "40001", "40P01", "55P03"] {
+            assert!(is_passing_code(code), "{code}");
+        }
+        for code in ["1", "19", "2067", "1555", "", "23505", "42601", "42P01", "28P01", "3D000"] {
+            assert!(!is_passing_code(code), "{code}");
+        }
+    }
 }

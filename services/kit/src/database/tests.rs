@@ -1,16 +1,21 @@
 //! Databases in files of a temporary folder.
 
+use std::{fs, path::Path, time::Duration};
+
 use futures::future::join_all;
-use sqlx::Row as _;
 use tonic::Code;
 
 use super::*;
 use crate::details::Details;
 
-const STEPS: [Migration; 2] = [
-    Migration { version: 1, description: "things", sql: "create table things (id integer primary key) strict" },
-    Migration { version: 2, description: "names", sql: "alter table things add column name text" },
-];
+const fn step(version: i64, sqlite: &'static str) -> Migration {
+    Migration { version, description: "a step", sqlite, postgres: "" }
+}
+
+const FIRST: Migration = step(1, "create table things (id integer primary key) strict");
+const SECOND: Migration = step(2, "alter table things add column name text");
+
+const STEPS: Schema = Schema { name: "test", migrations: &[FIRST, SECOND] };
 
 const DETAILS: Details = Details { domain: "test.selvedge" };
 
@@ -18,22 +23,32 @@ fn file(folder: &tempfile::TempDir) -> String {
     url(&folder.path().join("deep/er").join("test 50%?#.db"))
 }
 
-async fn text(pool: &SqlitePool, pragma: &'static str) -> String {
-    sqlx::query(pragma).fetch_one(pool).await.unwrap().get(0)
+async fn text(database: &Database, sql: &'static str, column: &str) -> String {
+    database.optional(Statement::new(sql)).await.unwrap().unwrap().text(column).unwrap()
+}
+
+async fn add(database: &Database) {
+    let mut transaction = database.begin().await.unwrap();
+    transaction.run(Statement::new("insert into things (name) values ($1)").bind("one")).await.unwrap();
+    transaction.commit().await.unwrap();
 }
 
 #[test]
 fn a_path_comes_back_out_of_its_url() {
     for path in ["/var/lib/selvedge/users.db", "users.db", "/tmp/50% of a #?.db", "/tmp/ä b.db"] {
-        assert_eq!(Location::parse(&url(Path::new(path))).unwrap(), Location::File(path.into()));
+        let parsed = Location::parse(&url(Path::new(path))).unwrap();
+        assert!(matches!(&parsed, Location::File(file) if file == Path::new(path)), "{parsed:?}");
     }
-    assert_eq!(Location::parse("sqlite::memory:").unwrap(), Location::Memory);
-    assert_eq!(Location::parse("sqlite://:memory:").unwrap(), Location::Memory);
+    for memory in ["sqlite::memory:", "sqlite://:memory:"] {
+        assert!(matches!(Location::parse(memory), Ok(Location::Memory)));
+    }
+    let server = Location::parse("postgres://ada:secret@db.example:5433/shop?sslmode=disable").unwrap();
+    assert_eq!(server.to_string(), "postgres://db.example:5433/shop");
 }
 
 #[test]
 fn a_url_that_cannot_be_used_is_refused_with_what_to_write() {
-    let bad = ["", "users.db", "sqlite:", "sqlite://", "sqlite:///tmp/", "postgres://h/db", "sqlite://a?mode=ro"];
+    let bad = ["", "users.db", "sqlite:", "sqlite://", "sqlite:///tmp/", "postgres://h:x/db", "sqlite://a?mode=ro"];
     for bad in bad.into_iter().chain(["sqlite://a%00b", "sqlite://a%ff"]) {
         let error = Location::parse(bad).unwrap_err().to_string();
         assert!(error.contains("sqlite://PATH"), "{error}");
@@ -43,34 +58,33 @@ fn a_url_that_cannot_be_used_is_refused_with_what_to_write() {
 #[tokio::test]
 async fn a_database_is_made_with_its_folder_and_keeps_what_it_was_given() {
     let folder = tempfile::tempdir().unwrap();
-    let pool = open(&file(&folder), &STEPS).await.unwrap();
-    sqlx::query("insert into things (name) values ('one')").execute(&pool).await.unwrap();
-    assert_eq!(text(&pool, "pragma journal_mode").await, "wal");
-    pool.close().await;
-    let pool = open(&file(&folder), &STEPS).await.unwrap();
-    assert_eq!(text(&pool, "select name from things").await, "one");
+    let database = open(&file(&folder), STEPS).await.unwrap();
+    add(&database).await;
+    assert_eq!(text(&database, "pragma journal_mode", "journal_mode").await, "wal");
+    database.close().await;
+    let database = open(&file(&folder), STEPS).await.unwrap();
+    assert_eq!(text(&database, "select name from things", "name").await, "one");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_open_an_empty_file_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let url = file(&folder);
-    let pools = join_all((0..12).map(|_| open(&url, &STEPS))).await;
-    for pool in pools {
-        sqlx::query("insert into things (name) values ('x')").execute(&pool.unwrap()).await.unwrap();
+    let opened = join_all((0..12).map(|_| open(&url, STEPS))).await;
+    for database in opened {
+        add(&database.unwrap()).await;
     }
-    let pool = open(&url, &STEPS).await.unwrap();
-    let rows: i64 = sqlx::query("select count(*) from things").fetch_one(&pool).await.unwrap().get(0);
-    assert_eq!(rows, 12);
+    let database = open(&url, STEPS).await.unwrap();
+    assert_eq!(database.all(Statement::new("select * from things")).await.unwrap().len(), 12);
 }
 
 #[tokio::test]
-async fn memory_keeps_its_rows_as_long_as_the_pool() {
-    let pool = open("sqlite::memory:", &STEPS).await.unwrap();
-    let other = open("sqlite::memory:", &STEPS).await.unwrap();
-    sqlx::query("insert into things (name) values ('one')").execute(&pool).await.unwrap();
-    assert_eq!(text(&pool, "select name from things").await, "one");
-    assert!(sqlx::query("select name from things").fetch_optional(&other).await.unwrap().is_none());
+async fn memory_keeps_its_rows_as_long_as_the_database() {
+    let database = open("sqlite::memory:", STEPS).await.unwrap();
+    let other = open("sqlite::memory:", STEPS).await.unwrap();
+    add(&database).await;
+    assert_eq!(text(&database, "select name from things", "name").await, "one");
+    assert!(other.optional(Statement::new("select name from things")).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -78,28 +92,31 @@ async fn a_database_that_cannot_be_opened_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
     fs::write(&path, "this is no database, but it is longer than a header of one hundred bytes".repeat(9)).unwrap();
-    let error = open(&url(&path), &STEPS).await.unwrap_err().to_string();
+    let error = open(&url(&path), STEPS).await.unwrap_err().to_string();
     assert!(error.contains("a.db"), "{error}");
-    let error = open(&url(&path.join("b.db")), &STEPS).await.unwrap_err();
+    let error = open(&url(&path.join("b.db")), STEPS).await.unwrap_err();
     assert!(matches!(error, OpenError::Folder { .. }) && error.to_string().contains("a.db"), "{error}");
 }
 
 #[tokio::test]
 async fn a_schema_that_was_changed_afterwards_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    open(&file(&folder), &STEPS).await.unwrap();
-    let changed = [Migration { sql: "create table others (id integer)", ..STEPS[0] }, STEPS[1]];
-    assert!(matches!(open(&file(&folder), &changed).await, Err(OpenError::Migrate { .. })));
-    assert!(matches!(open(&file(&folder), &STEPS[..1]).await, Err(OpenError::Migrate { .. })));
+    open(&file(&folder), STEPS).await.unwrap();
+    const CHANGED: Schema = Schema { migrations: &[step(1, "create table others (id integer)"), SECOND], ..STEPS };
+    assert!(matches!(open(&file(&folder), CHANGED).await, Err(OpenError::Migrate { .. })));
+    assert!(matches!(
+        open(&file(&folder), Schema { migrations: &[FIRST], ..STEPS }).await,
+        Err(OpenError::Migrate { .. })
+    ));
 }
 
 #[tokio::test]
 async fn a_locked_database_is_unavailable() {
     let folder = tempfile::tempdir().unwrap();
     let limits = Limits { wait: Duration::from_millis(20), ..Limits::default() };
-    let pool = open_within(&file(&folder), &STEPS, limits).await.unwrap();
-    let writing = pool.begin_with(BEGIN_WRITE).await.unwrap();
-    let Err(error) = pool.begin_with(BEGIN_WRITE).await else { panic!("two write at once") };
+    let database = open_within(&file(&folder), STEPS, limits).await.unwrap();
+    let writing = database.begin().await.unwrap();
+    let Err(error) = database.begin().await else { panic!("two write at once") };
     let status = Failure::from(error).to_status(DETAILS);
     assert_eq!(status.code(), Code::Unavailable);
     assert!(!status.message().contains("code"), "{status}");
@@ -107,18 +124,18 @@ async fn a_locked_database_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_pool_without_a_free_connection_is_unavailable() {
+async fn a_database_without_a_free_connection_is_unavailable() {
     let limits = Limits { wait: Duration::from_millis(20), ..Limits::default() };
-    let pool = open_within("sqlite::memory:", &STEPS, limits).await.unwrap();
-    let _taken = pool.acquire().await.unwrap();
-    let error = pool.acquire().await.unwrap_err();
+    let database = open_within("sqlite::memory:", STEPS, limits).await.unwrap();
+    let _taken = database.begin().await.unwrap();
+    let error = database.begin().await.unwrap_err();
     assert_eq!(Failure::from(error).to_status(DETAILS).code(), Code::Unavailable);
 }
 
 #[tokio::test]
 async fn a_broken_statement_is_internal_and_tells_nothing() {
-    let pool = open("sqlite::memory:", &STEPS).await.unwrap();
-    let error = sqlx::query("select secret from vault").fetch_all(&pool).await.unwrap_err();
+    let database = open("sqlite::memory:", STEPS).await.unwrap();
+    let error = database.all(Statement::new("select secret from vault")).await.unwrap_err();
     let status = Failure::from(error).to_status(DETAILS);
     assert_eq!(status.code(), Code::Internal);
     assert!(!status.message().contains("vault"), "{status}");

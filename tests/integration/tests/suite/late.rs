@@ -14,7 +14,7 @@ use tower::{Service, ServiceExt as _};
 /// What creates a user of that id.
 pub(crate) fn creation(id: &str) -> CreateUserRequest {
     let user = User { display_name: "Ada".into(), email: format!("{id}@example.com"), ..User::default() };
-    CreateUserRequest { user_id: id.into(), user: Some(user) }
+    CreateUserRequest { user_id: id.into(), user: Some(user), ..Default::default() }
 }
 
 /// Begins to create a user of that id, and sends the message when `sent` ends. Any channel will do.

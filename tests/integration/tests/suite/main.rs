@@ -6,8 +6,11 @@ mod late;
 mod stack;
 
 mod bad_input;
+mod consul;
+mod databases;
 mod foreign;
 mod local;
+mod openapi;
 mod readme;
 mod rolling;
 mod services;

@@ -113,7 +113,7 @@ async fn a_bad_option_is_one_line_and_exit_code_1() -> anyhow::Result<()> {
     ];
     let of_services = [
         ("--database", "users.db"),
-        ("--database", "postgres://localhost/users"),
+        ("--database", "postgres://localhost:many/users"),
         ("--log", "very=loud=noise"),
         ("--advertise", "a:b:c"),
     ];

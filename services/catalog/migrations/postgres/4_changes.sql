@@ -1,0 +1,2 @@
+-- The newest change of the product in the change log.
+alter table products add column change_revision bigint not null default 0;

@@ -1,0 +1,140 @@
+//! A statement with its parameters, and the rows that it gives, whatever the engine.
+
+use sqlx::{
+    AssertSqlSafe, Postgres, Row as _, SqlSafeStr as _, SqlStr, Sqlite,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+    sqlite::{SqliteArguments, SqliteRow},
+};
+
+/// A statement in the SQL of both engines, with its parameters `$1`, `$2`, ….
+#[derive(Clone, Debug)]
+pub struct Statement {
+    sql: SqlStr,
+    values: Vec<Value>,
+}
+
+/// A parameter of a statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A number, or nothing.
+    Int(Option<i64>),
+    /// A text, or nothing.
+    Text(Option<String>),
+}
+
+/// A row that a statement gave.
+#[derive(Debug)]
+pub struct Row {
+    inner: Inner,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+impl Statement {
+    /// Returns a statement as it is written in the program.
+    #[must_use]
+    pub fn new(sql: &'static str) -> Self {
+        Self { sql: sql.into_sql_str(), values: Vec::new() }
+    }
+
+    /// Returns a statement that was put together from texts of the program: what callers sent is bound, never
+    /// written into it.
+    #[must_use]
+    pub fn built(sql: String) -> Self {
+        Self { sql: AssertSqlSafe(sql).into_sql_str(), values: Vec::new() }
+    }
+
+    /// Adds the value of the next parameter.
+    #[must_use]
+    pub fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    pub(crate) fn sqlite(self) -> Query<'static, Sqlite, SqliteArguments> {
+        self.values.into_iter().fold(sqlx::query(self.sql), |query, value| match value {
+            Value::Int(value) => query.bind(value),
+            Value::Text(value) => query.bind(value),
+        })
+    }
+
+    pub(crate) fn postgres(self) -> Query<'static, Postgres, PgArguments> {
+        self.values.into_iter().fold(sqlx::query(self.sql), |query, value| match value {
+            Value::Int(value) => query.bind(value),
+            Value::Text(value) => query.bind(value),
+        })
+    }
+}
+
+impl Row {
+    /// Returns the number in a column.
+    ///
+    /// # Errors
+    ///
+    /// That there is no such column, or no number in it.
+    pub fn int(&self, column: &str) -> Result<i64, sqlx::Error> {
+        match &self.inner {
+            Inner::Sqlite(row) => row.try_get(column),
+            Inner::Postgres(row) => row.try_get(column),
+        }
+    }
+
+    /// Returns the text in a column.
+    ///
+    /// # Errors
+    ///
+    /// That there is no such column, or no text in it.
+    pub fn text(&self, column: &str) -> Result<String, sqlx::Error> {
+        match &self.inner {
+            Inner::Sqlite(row) => row.try_get(column),
+            Inner::Postgres(row) => row.try_get(column),
+        }
+    }
+}
+
+impl From<SqliteRow> for Row {
+    fn from(row: SqliteRow) -> Self {
+        Self { inner: Inner::Sqlite(row) }
+    }
+}
+
+impl From<PgRow> for Row {
+    fn from(row: PgRow) -> Self {
+        Self { inner: Inner::Postgres(row) }
+    }
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Int(Some(value))
+    }
+}
+
+impl From<Option<i64>> for Value {
+    fn from(value: Option<i64>) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Text(Some(value.into()))
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Text(Some(value))
+    }
+}
+
+impl From<Option<String>> for Value {
+    fn from(value: Option<String>) -> Self {
+        Self::Text(value)
+    }
+}
