@@ -127,10 +127,12 @@ fn postgres(version: &str, folder: &Path) -> Result<()> {
     let programs = PathBuf::from(format!("/usr/lib/postgresql/{version}/bin"));
     if !programs.join("postgres").is_file() {
         let package = format!("postgresql-{version}");
+        let hint = || format!("install {package} as root: `apt-get install {package}`");
+        // A fresh machine knows no packages yet.
+        output(Command::new("apt-get").arg("update")).with_context(hint)?;
         let mut install = Command::new("apt-get");
         install.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "--yes", "--no-install-recommends"]);
-        output(install.arg(&package))
-            .with_context(|| format!("install {package} as root: `apt-get install {package}`"))?;
+        output(install.arg(&package)).with_context(hint)?;
     }
     Ok(std::os::unix::fs::symlink(programs, folder.join("bin"))?)
 }
