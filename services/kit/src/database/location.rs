@@ -27,13 +27,14 @@ pub enum Location {
 pub struct Limits {
     /// Connections at once; each of SQLite's has a thread. Default 4.
     pub connections: u32,
-    /// How long a call waits for a connection, and for another writer to end. Default 5 s.
+    /// How long a call waits for a connection, and for another writer to end. Default 4 s: three tries of a caller fit
+    /// into the default deadline of a call, so that it hears UNAVAILABLE and not that its time is over.
     pub wait: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 4, wait: Duration::from_secs(5) }
+        Self { connections: 4, wait: Duration::from_secs(4) }
     }
 }
 
