@@ -74,7 +74,7 @@ fn headers(status: u16, headers: &HeaderMap) -> Vec<String> {
 fn normal(value: Value, own: &str) -> Value {
     match value {
         Value::Object(mut members) => {
-            if members.contains_key("consul") {
+            if members.values().all(is_list_of_texts) {
                 // The names of services: Consul gives the tags of several instances in no order.
                 members
                     .values_mut()
@@ -109,6 +109,10 @@ fn normal_member((name, value): (String, Value), own: &str) -> (String, Value) {
         normal(value, own)
     };
     (name, value)
+}
+
+fn is_list_of_texts(value: &Value) -> bool {
+    value.as_array().is_some_and(|items| items.iter().all(Value::is_string))
 }
 
 fn is_uuid(text: &str) -> bool {
