@@ -9,8 +9,7 @@ use tokio::{
     net::TcpListener,
     process::{Child, Command},
 };
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::service::Routes;
+use tonic::{service::Routes, transport::server::TcpIncoming};
 
 use crate::echo;
 
@@ -27,8 +26,9 @@ pub(crate) async fn run(make: Make, registry: &str) -> anyhow::Result<()> {
         Make::Tonic => {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             println!("{}", listener.local_addr()?);
-            let incoming = TcpListenerStream::new(listener);
-            let server = tonic::transport::Server::builder().tcp_nodelay(true).add_service(echo::service());
+            // Told here: of a listener of ours, the server does not set it itself.
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            let server = tonic::transport::Server::builder().add_service(echo::service());
             Ok(server.serve_with_incoming(incoming).await?)
         }
         Make::Selvedge => {

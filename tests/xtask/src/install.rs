@@ -78,6 +78,7 @@ mod tests {
     use std::fs::write;
 
     use super::*;
+    use crate::recipe::Need;
 
     /// A folder of this test, removed at the end.
     struct Folder(PathBuf);
@@ -102,7 +103,15 @@ mod tests {
     }
 
     fn tool(build: fn(&str, &Path) -> Result<()>) -> Tool {
-        Tool { name: "thing", version: || Ok("1".to_owned()), variable: None, program: "thing", fitting: None, build }
+        Tool {
+            name: "thing",
+            version: || Ok("1".to_owned()),
+            need: Need::Gate,
+            variable: "THING",
+            program: "thing",
+            fitting: None,
+            build,
+        }
     }
 
     #[test]

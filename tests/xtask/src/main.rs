@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! cargo xtask test [FILTER]   installs, builds, runs every test, and sums up
+//! cargo xtask bench SUBJECT   installs, builds with optimisations, and measures
 //! cargo xtask tools           installs, and prints where each tool is
 //! cargo xtask path NAME       installs one tool, and prints where it is
 //! ```
 
+mod bench;
 mod suite;
 mod tally;
 
@@ -22,6 +24,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::{
+    bench::Subject,
     install::ensure,
     recipe::{TOOLS, Tool},
 };
@@ -39,6 +42,13 @@ enum Task {
     Test {
         /// Runs the tests whose name contains this.
         filter: Option<String>,
+    },
+    /// Measures, side by side with peers in one run; prints ratios, and writes `target/bench/SUBJECT.json`.
+    Bench {
+        subject: Subject,
+        /// Options of the benchmark: see them with `-- --help`
+        #[arg(last = true)]
+        options: Vec<String>,
     },
     /// Installs what is missing, and prints where each tool is.
     Tools,
@@ -64,6 +74,7 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<bool> {
     match task {
         Task::Test { filter } => suite::run(filter.as_deref()),
+        Task::Bench { subject, options } => bench::run(subject, &options),
         Task::Tools => Ok(TOOLS.iter().map(print_path).filter(|printed| !printed).count() == 0),
         Task::Path { name } => {
             let tool = TOOLS.iter().find(|tool| tool.name == name);

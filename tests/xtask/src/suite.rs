@@ -13,7 +13,7 @@ use crate::{
     command::cargo,
     folders::{programs, repository},
     install::ensure as ensure_tool,
-    recipe::TOOLS,
+    recipe::{Need, TOOLS},
     tally::{Tally, skipped_tests},
 };
 
@@ -55,10 +55,10 @@ struct Found {
 
 /// Installs the tools, loudly where that fails.
 fn tools() -> Vec<Found> {
-    let needed = TOOLS.iter().filter_map(|tool| Some((tool, tool.variable?)));
-    let found = needed.map(|(tool, variable)| {
+    let needed = TOOLS.iter().filter(|tool| tool.need == Need::Tests);
+    let found = needed.map(|tool| {
         let path = ensure_tool(tool).inspect_err(|error| eprintln!("MISSING: {error:#}")).ok();
-        Found { variable, path }
+        Found { variable: tool.variable, path }
     });
     found.collect()
 }
