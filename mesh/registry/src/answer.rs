@@ -27,6 +27,10 @@ impl Refusal {
         Self { status: StatusCode::NOT_FOUND, text: text.into() }
     }
 
+    pub(crate) fn unauthorized(text: impl Into<Cow<'static, str>>) -> Self {
+        Self { status: StatusCode::UNAUTHORIZED, text: text.into() }
+    }
+
     pub(crate) fn forbidden(text: impl Into<Cow<'static, str>>) -> Self {
         Self { status: StatusCode::FORBIDDEN, text: text.into() }
     }

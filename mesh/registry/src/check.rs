@@ -66,7 +66,7 @@ async fn watch(store: Shared, id: String, probe: Probe) {
     loop {
         let (status, output) = ask(&probe).await;
         if let Some(status) = tally.count(status) {
-            store.write(|state| state.report(&id, status, &output, Instant::now()));
+            store.write_if(|state| state.report(&id, status, &output, Instant::now()));
         } else {
             debug!(check = %id, ?status, "not yet counted");
         }

@@ -8,8 +8,8 @@ use crate::{
     blocking::{Backend, answer},
     filter::{Filter, shape},
     query::{Name, Read},
-    record::{Service, Status},
-    state::{self, CheckEntry, Entry},
+    record::{Check, Service, Status},
+    state::{self, Entry, Place},
     store::Shared,
     wire,
 };
@@ -34,14 +34,16 @@ async fn instances(store: &Shared, name: &str, read: &Read, takes: impl Fn(&Serv
     }
     let passing = read.query.flag("passing").map_err(|()| Refusal::bad_request("Invalid value for ?passing"))?;
     let filter = read.query.filter(&shape::INSTANCE)?;
-    let wanted = |state: &state::State, entry: &Entry<Service>| {
+    let wanted = |place: &Place<'_>, entry: &Entry<Service>| {
         let of_request = takes(&entry.value) && entry.value.has_tags(read.query.all("tag"));
-        of_request && (!passing || passes(state, &entry.value)) && read.query.takes_node(state)
+        of_request && (!passing || passes(place, &entry.value))
     };
-    let view = |state: &state::State| {
-        let found = state.instances(name).filter(|entry| wanted(state, entry));
-        found.map(|entry| instance(state, entry)).filter(|item| filter.matches(item)).collect()
+    let on = |place: Place<'_>| {
+        let found = place.instances(name).filter(|entry| wanted(&place, entry));
+        let items = found.map(|entry| instance(&place, entry));
+        items.filter(|item| filter.matches(item)).collect::<Vec<_>>()
     };
+    let view = |state: &state::State| places(state, read).into_iter().flat_map(on).collect();
     let backend = if read.index > 0 || read.cached { Backend::Streaming } else { Backend::Blocking };
     answer(store, read, backend, |state| state.service_index(name), view).await
 }
@@ -53,11 +55,8 @@ pub(crate) async fn checks(State(store): State<Shared>, Name(name): Name, read: 
     }
     let filter = read.query.filter(&shape::CHECK)?;
     let name = name.to_lowercase();
-    let of_service = |check: &&CheckEntry| check.catalog.value.service_name.to_lowercase() == name;
-    let view = |state: &state::State| {
-        let found = state.checks.values().filter(of_service).filter(|_| read.query.takes_node(state));
-        found.map(|check| wire::catalog_check(check, &state.node)).filter(|item| filter.matches(item)).collect()
-    };
+    let of_service = |check: &Check| check.service_name.to_lowercase() == name;
+    let view = |state: &state::State| checks_that(&places(state, &read), &filter, of_service);
     answer(&store, &read, Backend::Blocking, |state| state.indexes.checks, view).await
 }
 
@@ -67,10 +66,7 @@ pub(crate) async fn node(State(store): State<Shared>, Name(name): Name, read: Re
         return Err(Refusal::bad_request("Missing node name"));
     }
     let filter = read.query.filter(&shape::CHECK)?;
-    let view = |state: &state::State| {
-        let known = state.node.name.eq_ignore_ascii_case(&name);
-        if known { with_status(state, "any", &filter) } else { json!([]) }
-    };
+    let view = |state: &state::State| checks_that(state.place(&name).as_slice(), &filter, |_| true);
     answer(&store, &read, Backend::Blocking, |state| state.indexes.checks, view).await
 }
 
@@ -80,38 +76,36 @@ pub(crate) async fn state(State(store): State<Shared>, Name(status): Name, read:
         return Err(Refusal::bad_request("Missing check state"));
     }
     let filter = read.query.filter(&shape::CHECK)?;
-    let view = |state: &state::State| {
-        if read.query.takes_node(state) { with_status(state, &status, &filter) } else { json!([]) }
-    };
+    let of_status = |check: &Check| status == "any" || check.status.as_str() == status;
+    let view = |state: &state::State| checks_that(&places(state, &read), &filter, of_status);
     answer(&store, &read, Backend::Blocking, |state| state.indexes.checks, view).await
 }
 
-fn instance(state: &state::State, entry: &Entry<Service>) -> Value {
-    let of_services = state.checks_of(&entry.value.id).map(|check| wire::catalog_check(check, &state.node));
-    let mut checks: Vec<Value> = of_services.collect();
-    // Those of the node come first, in the order of their ids.
-    let place = checks.iter().take_while(|check| check["ServiceID"] == "" && before_serf(check)).count();
-    checks.insert(place, wire::serf_health(state));
+/// The nodes that have the metadata that is asked for.
+fn places<'a>(state: &'a state::State, read: &Read) -> Vec<Place<'a>> {
+    let mut places = state.places();
+    places.retain(|place| read.query.takes_node(place.node));
+    places
+}
+
+fn instance(place: &Place<'_>, entry: &Entry<Service>) -> Value {
+    let checks = place.checks_of(&entry.value.id).into_iter().map(|check| wire::catalog_check(check, place.node));
     json!({
-        "Node": wire::node(&state.node, &state.indexes),
+        "Node": wire::node(place),
         "Service": wire::health_service(entry),
-        "Checks": checks,
+        "Checks": checks.collect::<Vec<_>>(),
     })
 }
 
-fn with_status(state: &state::State, status: &str, filter: &Filter) -> Value {
-    let of_status = |check: &Value| status == "any" || check["Status"] == status;
-    let mut checks: Vec<Value> = state.checks.values().map(|check| wire::catalog_check(check, &state.node)).collect();
-    let place = checks.iter().take_while(|check| before_serf(check)).count();
-    checks.insert(place, wire::serf_health(state));
-    checks.into_iter().filter(of_status).filter(|item| filter.matches(item)).collect()
+fn checks_that(places: &[Place<'_>], filter: &Filter, takes: impl Fn(&Check) -> bool) -> Value {
+    let on = |place: &Place<'_>| {
+        let found = place.checks().into_iter().filter(|check| takes(&check.value));
+        let items = found.map(|check| wire::catalog_check(check, place.node));
+        items.filter(|item| filter.matches(item)).collect::<Vec<_>>()
+    };
+    places.iter().flat_map(on).collect()
 }
 
-/// Whether a check comes before that of the node itself.
-fn before_serf(check: &Value) -> bool {
-    check["CheckID"].as_str() < Some("serfHealth")
-}
-
-fn passes(state: &state::State, service: &Service) -> bool {
-    state.checks_of(&service.id).all(|check| check.catalog.value.status == Status::Passing)
+fn passes(place: &Place<'_>, service: &Service) -> bool {
+    place.checks_of(&service.id).iter().all(|check| check.value.status == Status::Passing)
 }

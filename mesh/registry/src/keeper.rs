@@ -12,7 +12,7 @@ pub(crate) async fn run(store: Shared) {
     loop {
         let next = store.read(|state| state.next_due());
         tokio::select! {
-            () = due(next) => store.write(|state| state.keep(Instant::now())),
+            () = due(next) => store.write_if(|state| state.keep(Instant::now())),
             changed = changes.changed() => if changed.is_err() { return },
         }
     }

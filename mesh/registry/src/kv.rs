@@ -35,6 +35,7 @@ pub(crate) async fn get(State(store): State<Shared>, Name(key): Name, read: Read
 
 /// Sets a key. `true`, or `false` if it changed since the index in `cas`.
 pub(crate) async fn put(State(store): State<Shared>, Name(key): Name, Scoped(query): Scoped, body: Bytes) -> Answer {
+    query.waiting()?;
     known_datacenter(&query, store.datacenter())?;
     require_key(&key)?;
     let flags = number(&query, "flags")?.unwrap_or_default();
@@ -54,6 +55,7 @@ pub(crate) async fn put(State(store): State<Shared>, Name(key): Name, Scoped(que
 
 /// Removes a key; with `recurse` all that begin with it.
 pub(crate) async fn delete(State(store): State<Shared>, Name(key): Name, Scoped(query): Scoped) -> Answer {
+    query.waiting()?;
     known_datacenter(&query, store.datacenter())?;
     let all = query.has("recurse");
     if all && query.has("cas") {

@@ -19,6 +19,7 @@
 mod registry;
 mod routes;
 
+mod acl;
 mod agent;
 mod catalog;
 mod health;

@@ -12,7 +12,7 @@ use crate::{
     answer::Refusal,
     duration::GoDuration,
     filter::{Filter, Mistake, literal::go_bool, shape::Shape},
-    state::State,
+    record::Node,
     store::Shared,
 };
 
@@ -90,6 +90,47 @@ fn token(query: &Query, headers: &HeaderMap) -> Option<String> {
     named.into_iter().flatten().find(|token| !token.is_empty()).map(str::to_owned)
 }
 
+/// Parameters of Consul Enterprise, and what they would choose.
+const PARTITION: (&str, &str) = ("partition", "Partitions");
+const SCOPES: [(&str, &str); 2] = [("ns", "Namespaces"), PARTITION];
+
+impl Query {
+    /// Refuses a namespace or partition, where a request is looked at before that.
+    pub(crate) fn unscoped(&self) -> Result<(), Refusal> {
+        self.without(&SCOPES)
+    }
+
+    /// Refuses a partition, where a namespace means nothing.
+    pub(crate) fn unpartitioned(&self) -> Result<(), Refusal> {
+        self.without(&[PARTITION])
+    }
+
+    fn without(&self, scopes: &[(&str, &str)]) -> Result<(), Refusal> {
+        if let Some((key, what)) = scopes.iter().find(|(key, _)| self.has(key)) {
+            let text = format!("Invalid query parameter: \"{key}\" - {what} are a Consul Enterprise feature");
+            return Err(Refusal::bad_request(text));
+        }
+        if self.has(NOT_HAD) {
+            let text = format!("this registry does not have ?{NOT_HAD}: leave it out, or use a Consul");
+            return Err(Refusal::internal(text));
+        }
+        Ok(())
+    }
+
+    /// Returns the index to wait past, and how long; 0 does not wait.
+    pub(crate) fn waiting(&self) -> Result<(u64, Duration), Refusal> {
+        let index = match self.get("index").unwrap_or_default() {
+            "" => 0,
+            text => text.parse().map_err(|_| Refusal::bad_request("Invalid index"))?,
+        };
+        let wait = match self.get("wait").unwrap_or_default() {
+            "" => GoDuration::default(),
+            text => GoDuration::parse(text).map_err(|_| Refusal::bad_request("Invalid wait time"))?,
+        };
+        Ok((index, wait.positive().unwrap_or(DEFAULT_WAIT).min(MAX_WAIT)))
+    }
+}
+
 /// A query of a request about services and checks: a namespace or partition is refused, as Consul without them does.
 #[derive(Debug)]
 pub(crate) struct Scoped(pub(crate) Query);
@@ -99,16 +140,7 @@ impl FromRequestParts<Shared> for Scoped {
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Refusal> {
         let query = Query::from_request_parts(parts, shared).await?;
-        for (key, what) in [("ns", "Namespaces"), ("partition", "Partitions")] {
-            if query.has(key) {
-                let text = format!("Invalid query parameter: \"{key}\" - {what} are a Consul Enterprise feature");
-                return Err(Refusal::bad_request(text));
-            }
-        }
-        if query.has(NOT_HAD) {
-            let text = format!("this registry does not have ?{NOT_HAD}: leave it out, or use a Consul");
-            return Err(Refusal::internal(text));
-        }
+        query.unscoped()?;
         Ok(Self(query))
     }
 }
@@ -139,12 +171,11 @@ impl Query {
         Filter::new(self.get("filter").unwrap_or_default(), shape).map_err(|mistake| mistaken(&mistake))
     }
 
-    /// Whether the node has the metadata that is asked for (`node-meta=key:value`).
-    pub(crate) fn takes_node(&self, state: &State) -> bool {
-        let known = state.node.all_meta();
+    /// Whether a node has the metadata that is asked for (`node-meta=key:value`).
+    pub(crate) fn takes_node(&self, node: &Node) -> bool {
         self.all("node-meta").all(|pair| {
             let (key, value) = pair.split_once(':').unwrap_or((pair, ""));
-            known.get(key).is_some_and(|known| *known == value)
+            node.meta.get(key).is_some_and(|known| known == value)
         })
     }
 }
@@ -163,15 +194,9 @@ impl FromRequestParts<Shared> for Read {
     }
 }
 
-fn read(query: Query, datacenter: &str) -> Result<Read, Refusal> {
-    let index = match query.get("index").unwrap_or_default() {
-        "" => 0,
-        text => text.parse().map_err(|_| Refusal::bad_request("Invalid index"))?,
-    };
-    let wait = match query.get("wait").unwrap_or_default() {
-        "" => GoDuration::default(),
-        text => GoDuration::parse(text).map_err(|_| Refusal::bad_request("Invalid wait time"))?,
-    };
+/// A read that takes a namespace and ignores it.
+pub(crate) fn read(query: Query, datacenter: &str) -> Result<Read, Refusal> {
+    let (index, wait) = query.waiting()?;
     let (stale, consistent, cached) = (query.has("stale"), query.has("consistent"), query.has("cached"));
     let conflict =
         |with| Refusal::bad_request(format!("Cannot specify ?{with} with ?consistent, conflicting semantics."));
@@ -183,7 +208,6 @@ fn read(query: Query, datacenter: &str) -> Result<Read, Refusal> {
         (false, false) => Consistency::Leader,
     };
     known_datacenter(&query, datacenter)?;
-    let wait = wait.positive().unwrap_or(DEFAULT_WAIT).min(MAX_WAIT);
     Ok(Read { index, wait, consistency, cached, query })
 }
 

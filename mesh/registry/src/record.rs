@@ -3,31 +3,36 @@
 use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// The one node.
-#[derive(Clone, Debug)]
+/// A node: the registry's own, or one that was only written into the catalog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Node {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) datacenter: String,
-    pub(crate) address: IpAddr,
-    /// What the operator says of it.
+    /// Of a node in the catalog, Consul takes any text.
+    pub(crate) address: String,
+    pub(crate) tagged_addresses: BTreeMap<String, String>,
     pub(crate) meta: BTreeMap<String, String>,
+    pub(crate) locality: Option<Locality>,
 }
 
 /// The version of Consul whose API this is: clients decide by it which fields they may send.
 pub(crate) const API_VERSION: &str = "1.22.7";
 
 impl Node {
-    pub(crate) fn new(name: String, datacenter: String, address: IpAddr) -> Self {
-        Self { id: Uuid::new_v4().to_string(), name, datacenter, address, meta: BTreeMap::new() }
-    }
-
-    /// Returns its metadata with what Consul adds.
-    pub(crate) fn all_meta(&self) -> BTreeMap<&str, &str> {
-        let own = self.meta.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        own.chain([("consul-network-segment", ""), ("consul-version", API_VERSION)]).collect()
+    /// Returns the registry's own node; `meta` is what the operator says of it, to which Consul's own is added.
+    pub(crate) fn own(name: String, datacenter: String, ip: IpAddr, mut meta: BTreeMap<String, String>) -> Self {
+        for (key, value) in [("consul-network-segment", ""), ("consul-version", API_VERSION)] {
+            meta.insert(key.to_owned(), value.to_owned());
+        }
+        let (id, address) = (Uuid::new_v4().to_string(), ip.to_string());
+        let family = if ip.is_ipv4() { "ipv4" } else { "ipv6" };
+        let names = ["lan", "wan"].into_iter().flat_map(|name| [name.to_owned(), format!("{name}_{family}")]);
+        let tagged_addresses = names.map(|name| (name, address.clone())).collect();
+        Self { id, name, datacenter, address, tagged_addresses, meta, locality: None }
     }
 }
 
@@ -51,6 +56,11 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    /// Whether it is of a service; `name` is in lower case.
+    pub(crate) fn is_of(&self, name: &str) -> bool {
+        if self.name.is_ascii() { self.name.eq_ignore_ascii_case(name) } else { self.name.to_lowercase() == name }
+    }
+
     /// Whether it has each of the tags, without regard to case.
     pub(crate) fn has_tags<'a>(&self, mut wanted: impl Iterator<Item = &'a str>) -> bool {
         wanted.all(|wanted| self.tags.iter().any(|tag| tag.to_lowercase() == wanted.to_lowercase()))
@@ -104,6 +114,9 @@ pub(crate) struct Check {
     pub(crate) timeout: String,
     pub(crate) status: Status,
     pub(crate) output: String,
+    /// What was written into the catalog as its definition, which nobody runs; empty for the agent's own.
+    #[serde(default)]
+    pub(crate) definition: Map<String, Value>,
 }
 
 /// The result of a check; worse ones are greater.

@@ -22,6 +22,7 @@ use crate::{
     keeper,
     record::Node,
     routes::routes,
+    state::REAP_FLOOR,
     store::Store,
 };
 
@@ -43,18 +44,21 @@ pub struct Config {
     pub token: Option<String>,
     /// Where the state is kept; without a folder, it ends with the registry.
     pub folder: Option<PathBuf>,
+    /// The shortest time for which a check must be critical before its service is removed, whatever its registration
+    /// says: a minute by default (Consul's `check_deregister_interval_min`).
+    pub reap_floor: Duration,
     /// Whether faults can be asked for, under `/__dev`.
     pub faults: bool,
 }
 
 impl fmt::Debug for Config {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { listen, node, datacenter, node_meta, token, folder, faults } = self;
+        let Self { listen, node, datacenter, node_meta, token, folder, reap_floor, faults } = self;
         let token = token.as_ref().map(|_| "…");
         let mut shown = out.debug_struct("Config");
         shown.field("listen", listen).field("node", node).field("datacenter", datacenter);
         shown.field("node_meta", node_meta).field("token", &token).field("folder", folder);
-        shown.field("faults", faults).finish()
+        shown.field("reap_floor", reap_floor).field("faults", faults).finish()
     }
 }
 
@@ -68,6 +72,7 @@ impl Default for Config {
             node_meta: BTreeMap::new(),
             token: None,
             folder: None,
+            reap_floor: REAP_FLOOR,
             faults: false,
         }
     }
@@ -95,12 +100,12 @@ impl Registry {
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let closing = CancellationToken::new();
-        let node = Node::new(config.node, config.datacenter, node_ip(address.ip()));
-        let node = Node { meta: config.node_meta, ..node };
+        let node = Node::own(config.node, config.datacenter, node_ip(address.ip()), config.node_meta);
         let (folder, store) = match config.folder {
             Some(path) => kept(&path, node, closing.clone())?,
             None => (None, Store::new(node, closing.clone())),
         };
+        store.write(|state| state.reap_floor = config.reap_floor);
         let store = Arc::new(store.with_token(config.token));
         Ok(Self { listener, address, store, folder, faults: config.faults, closing })
     }

@@ -7,10 +7,11 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::{MethodRouter, get, put},
+    routing::{MethodRouter, get, post, put},
 };
 
 use crate::{
+    acl,
     agent::{check, node, service, service_health},
     answer::{Refusal, done, headers},
     catalog, health, kv, status,
@@ -19,10 +20,6 @@ use crate::{
 
 /// An endpoint: what it allows, and its path, which takes a name behind it if it ends in a slash.
 type Endpoint = (&'static str, &'static str, MethodRouter<Shared>);
-
-const READS: &str = "GET";
-const WRITES: &str = "PUT";
-const KEYS: &str = "GET,PUT,DELETE";
 
 /// Returns every endpoint: its methods, with commas between, and its path. One that ends in a slash takes a name.
 pub fn endpoints() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -44,8 +41,14 @@ pub(crate) fn routes(store: Shared) -> Router {
 }
 
 fn table() -> Vec<Endpoint> {
-    let keys = get(kv::get).put(kv::put).delete(kv::delete);
-    let keys = keys.head(refuse_all_but_keys).options(options_of_keys).fallback(refuse_all_but_keys);
+    let mut table = of_agent();
+    table.extend(of_catalog());
+    table.extend(of_access());
+    table.push(endpoint("GET,PUT,DELETE", "/v1/kv/", get(kv::get).put(kv::put).delete(kv::delete)));
+    table
+}
+
+fn of_agent() -> Vec<Endpoint> {
     vec![
         reads("/v1/status/leader", status::leader),
         reads("/v1/status/peers", status::peers),
@@ -67,6 +70,13 @@ fn table() -> Vec<Endpoint> {
         writes("/v1/agent/check/warn/", check::warn),
         writes("/v1/agent/check/fail/", check::fail),
         writes("/v1/agent/check/update/", check::update),
+    ]
+}
+
+fn of_catalog() -> Vec<Endpoint> {
+    vec![
+        writes("/v1/catalog/register", catalog::register),
+        writes("/v1/catalog/deregister", catalog::deregister),
         reads("/v1/catalog/datacenters", catalog::datacenters),
         reads("/v1/catalog/nodes", catalog::nodes),
         reads("/v1/catalog/node/", catalog::node),
@@ -78,46 +88,37 @@ fn table() -> Vec<Endpoint> {
         reads("/v1/health/checks/", health::checks),
         reads("/v1/health/node/", health::node),
         reads("/v1/health/state/", health::state),
-        (KEYS, "/v1/kv/", keys),
+    ]
+}
+
+fn of_access() -> Vec<Endpoint> {
+    vec![
+        writes("/v1/acl/bootstrap", acl::refuse),
+        endpoint("POST", "/v1/acl/login", post(acl::refuse)),
+        endpoint("POST", "/v1/acl/logout", post(acl::refuse)),
+        reads("/v1/acl/tokens", acl::refuse),
+        writes("/v1/acl/token", acl::refuse),
+        endpoint("GET,PUT,DELETE", "/v1/acl/token/", get(acl::refuse).put(acl::refuse).delete(acl::refuse)),
     ]
 }
 
 fn reads<T: 'static>(path: &'static str, handler: impl Handler<T, Shared>) -> Endpoint {
-    (READS, path, get(handler).head(refuse_all_but_get).options(options_of_get).fallback(refuse_all_but_get))
+    endpoint("GET", path, get(handler))
 }
 
 fn writes<T: 'static>(path: &'static str, handler: impl Handler<T, Shared>) -> Endpoint {
-    (WRITES, path, put(handler).options(options_of_put).fallback(refuse_all_but_put))
+    endpoint("PUT", path, put(handler))
 }
 
-async fn refuse_all_but_get(method: Method) -> Response {
-    refused(&method, "OPTIONS,GET")
-}
-
-async fn refuse_all_but_put(method: Method) -> Response {
-    refused(&method, "OPTIONS,PUT")
-}
-
-async fn refuse_all_but_keys(method: Method) -> Response {
-    refused(&method, "OPTIONS,GET,PUT,DELETE")
-}
-
-async fn options_of_get() -> Response {
-    ([(header::ALLOW, "OPTIONS,GET")], done()).into_response()
-}
-
-async fn options_of_put() -> Response {
-    ([(header::ALLOW, "OPTIONS,PUT")], done()).into_response()
-}
-
-async fn options_of_keys() -> Response {
-    ([(header::ALLOW, "OPTIONS,GET,PUT,DELETE")], done()).into_response()
-}
-
-fn refused(method: &Method, allowed: &'static str) -> Response {
-    let refusal =
-        Refusal { status: StatusCode::METHOD_NOT_ALLOWED, text: format!("method {method} not allowed").into() };
-    ([(header::ALLOW, allowed)], refusal).into_response()
+/// Says of other methods which ones there are.
+fn endpoint(methods: &'static str, path: &'static str, handlers: MethodRouter<Shared>) -> Endpoint {
+    let allow = move || [(header::ALLOW, format!("OPTIONS,{methods}"))];
+    let refuse = move |method: Method| async move {
+        let text = format!("method {method} not allowed").into();
+        (allow(), Refusal { status: StatusCode::METHOD_NOT_ALLOWED, text })
+    };
+    let handlers = if methods.contains("GET") { handlers.head(refuse) } else { handlers };
+    (methods, path, handlers.options(move || async move { (allow(), done()) }).fallback(refuse))
 }
 
 async fn unknown() -> Refusal {

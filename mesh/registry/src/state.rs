@@ -6,15 +6,18 @@
 
 mod data;
 mod pairs;
+mod places;
 
+mod external;
 mod services;
 
 mod checks;
 mod time;
 
 pub(crate) use crate::state::{
-    data::{CheckEntry, Entry, Indexes, State},
+    data::{CheckEntry, Entry, External, Indexes, REAP_FLOOR, State},
     pairs::{Pair, Pairs, Put},
+    places::Place,
 };
 
 #[cfg(test)]

@@ -7,21 +7,25 @@ use serde_json::json;
 
 use crate::{
     answer::{Answer, json},
-    query::{Query, known_datacenter},
+    query::{Query, read},
     store::{Shared, Store},
     wire::SERVER_PORT,
 };
 
 pub(crate) async fn leader(State(store): State<Shared>, query: Query) -> Answer {
-    known_datacenter(&query, store.datacenter())?;
+    read(query, store.datacenter())?;
     Ok(json(&json!(server(&store))))
 }
 
 pub(crate) async fn peers(State(store): State<Shared>, query: Query) -> Answer {
-    known_datacenter(&query, store.datacenter())?;
+    read(query, store.datacenter())?;
     Ok(json(&json!([server(&store)])))
 }
 
 fn server(store: &Store) -> String {
-    store.read(|state| SocketAddr::new(state.node.address, SERVER_PORT).to_string())
+    let address = store.read(|state| state.node.address.clone());
+    match address.parse() {
+        Ok(ip) => SocketAddr::new(ip, SERVER_PORT).to_string(),
+        Err(_) => format!("{address}:{SERVER_PORT}"),
+    }
 }

@@ -66,6 +66,13 @@ impl Store {
         result
     }
 
+    /// Changes the state, and wakes those who wait if `write` says that there is anything to hear.
+    pub(crate) fn write_if(&self, write: impl FnOnce(&mut State) -> bool) {
+        if write(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner)) {
+            self.changes.send_modify(|count| *count += 1);
+        }
+    }
+
     /// Returns what tells of each later change.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()

@@ -1,39 +1,41 @@
 //! The JSON of nodes, services and checks, each in the shape that its endpoint gives it.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::{
     record::{Check, Node, Service, Weights},
-    state::{CheckEntry, Entry, Indexes, State},
+    state::{CheckEntry, Entry, Place},
 };
 
 /// The port of Consul's servers; nothing listens there.
 pub(crate) const SERVER_PORT: u16 = 8300;
 
 /// A node in `catalog/nodes`, and within `health/service`.
-pub(crate) fn node(node: &Node, indexes: &Indexes) -> Value {
-    json!({
+pub(crate) fn node(place: &Place<'_>) -> Value {
+    let node = place.node;
+    let mut value = json!({
         "ID": node.id,
         "Node": node.name,
         "Address": node.address,
         "Datacenter": node.datacenter,
-        "TaggedAddresses": node_addresses(node),
-        "Meta": node.all_meta(),
-        "CreateIndex": indexes.start,
-        "ModifyIndex": indexes.start,
-    })
+        "TaggedAddresses": or_null(&node.tagged_addresses),
+        "Meta": or_null(&node.meta),
+        "CreateIndex": place.created,
+        "ModifyIndex": place.modified,
+    });
+    if let Some(locality) = &node.locality {
+        value["Locality"] = json!(locality);
+    }
+    value
 }
 
-fn node_addresses(node: &Node) -> Value {
-    let family = if node.address.is_ipv4() { "ipv4" } else { "ipv6" };
-    let mut addresses = Map::new();
-    for name in ["lan", "wan"] {
-        addresses.insert(name.to_owned(), json!(node.address));
-        addresses.insert(format!("{name}_{family}"), json!(node.address));
-    }
-    Value::Object(addresses)
+fn or_null(map: &BTreeMap<String, String>) -> Value {
+    if map.is_empty() { Value::Null } else { json!(map) }
 }
 
 /// A service in `agent/services`.
@@ -102,8 +104,8 @@ pub(crate) fn catalog_service(entry: &Entry<Service>, node: &Node) -> Value {
         "Node": node.name,
         "Address": node.address,
         "Datacenter": node.datacenter,
-        "TaggedAddresses": node_addresses(node),
-        "NodeMeta": node.all_meta(),
+        "TaggedAddresses": or_null(&node.tagged_addresses),
+        "NodeMeta": or_null(&node.meta),
         "ServiceKind": service.kind,
         "ServiceID": service.id,
         "ServiceName": service.name,
@@ -134,8 +136,8 @@ pub(crate) fn server(name: &str, node: &Node) -> Value {
         "Node": node.name,
         "Address": node.address,
         "Datacenter": node.datacenter,
-        "TaggedAddresses": node_addresses(node),
-        "NodeMeta": node.all_meta(),
+        "TaggedAddresses": or_null(&node.tagged_addresses),
+        "NodeMeta": or_null(&node.meta),
         "ServiceID": name,
         "ServiceName": name,
         "ServiceWeights": Weights::default(),
@@ -151,33 +153,11 @@ fn connect(service: &Service) -> Value {
     if service.native { json!({ "Native": true }) } else { json!({}) }
 }
 
-/// The check that the node is alive: this process answers, so it is.
-pub(crate) fn serf_health(state: &State) -> Value {
-    json!({
-        "Node": state.node.name,
-        "CheckID": "serfHealth",
-        "Name": "Serf Health Status",
-        "Status": "passing",
-        "Notes": "",
-        "Output": "Agent alive and reachable",
-        "ServiceID": "",
-        "ServiceName": "",
-        "ServiceTags": [],
-        "Type": "",
-        "Interval": "",
-        "Timeout": "",
-        "ExposedPort": 0,
-        "Definition": {},
-        "CreateIndex": state.indexes.start,
-        "ModifyIndex": state.indexes.start,
-    })
-}
-
 /// A check in `health/*`.
-pub(crate) fn catalog_check(entry: &CheckEntry, node: &Node) -> Value {
-    let mut value = check(&entry.catalog.value, node);
-    value["CreateIndex"] = json!(entry.catalog.created);
-    value["ModifyIndex"] = json!(entry.catalog.modified);
+pub(crate) fn catalog_check(entry: &Entry<Check>, node: &Node) -> Value {
+    let mut value = check(&entry.value, node);
+    value["CreateIndex"] = json!(entry.created);
+    value["ModifyIndex"] = json!(entry.modified);
     value
 }
 
@@ -201,7 +181,7 @@ fn check(check: &Check, node: &Node) -> Value {
         "Interval": check.interval,
         "Timeout": check.timeout,
         "ExposedPort": 0,
-        "Definition": {},
+        "Definition": check.definition,
         "CreateIndex": 0,
         "ModifyIndex": 0,
     })

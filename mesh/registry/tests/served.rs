@@ -1,12 +1,12 @@
 //! The registry as its clients meet it: each fault on demand, and the limits of what it takes.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Result, ensure};
 use reqwest::{Client, Method, Response, StatusCode};
 use selvedge_registry::{Config, Registry};
 use serde_json::{Value, json};
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::{sync::Notify, task::JoinHandle, time::timeout};
 
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -16,19 +16,33 @@ struct Served {
     address: String,
     client: Client,
     task: JoinHandle<()>,
+    stopped: Arc<Notify>,
 }
 
 impl Served {
     /// Starts a registry with one instance of service `a`.
     async fn start() -> Result<Self> {
-        let listen = "127.0.0.1:0".parse()?;
-        let registry = Registry::bind(Config { listen, faults: true, ..Config::default() }).await?;
-        let address = registry.local_addr().to_string();
-        let task = tokio::spawn(async move { registry.run(std::future::pending()).await.unwrap_or_default() });
-        let client = Client::builder().timeout(LIMIT).build()?;
-        let served = Self { address, client, task };
+        let served = Self::start_with(Config { faults: true, ..Config::default() }).await?;
         served.register("a1").await?;
         Ok(served)
+    }
+
+    async fn start_with(config: Config) -> Result<Self> {
+        let listen = "127.0.0.1:0".parse()?;
+        let registry = Registry::bind(Config { listen, ..config }).await?;
+        let address = registry.local_addr().to_string();
+        let stopped = Arc::new(Notify::new());
+        let stop = Arc::clone(&stopped);
+        let stop = async move { stop.notified().await };
+        let task = tokio::spawn(async move { registry.run(stop).await.unwrap_or_default() });
+        let client = Client::builder().timeout(LIMIT).build()?;
+        Ok(Self { address, client, task, stopped })
+    }
+
+    /// Ends it as a signal would; its folder is then free.
+    async fn stop(mut self) -> Result<()> {
+        self.stopped.notify_one();
+        Ok(timeout(LIMIT, &mut self.task).await??)
     }
 
     async fn send(&self, method: Method, path: &str, body: String) -> Result<Response> {
@@ -93,6 +107,10 @@ async fn without_a_leader_only_the_agent_and_stale_reads_answer() -> Result<()> 
     assert_eq!(stale.headers()["x-consul-knownleader"], "false");
     assert_eq!(count(stale).await?, 1);
     assert_eq!(served.get("/v1/status/leader").await?.text().await?, "\"\"");
+    for (path, body) in [("/v1/catalog/register", r#"{"Node":"e","Address":"x"}"#), ("/v1/kv/k", "v")] {
+        let written = served.send(Method::PUT, path, body.to_owned()).await?;
+        assert_eq!(written.status(), StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+    }
     served.register("a2").await?;
     served.end("/__dev/no-leader").await?;
     assert_eq!(count(served.get(INSTANCES).await?).await?, 2);
@@ -107,6 +125,10 @@ async fn a_status_strikes_where_and_as_often_as_it_is_to() -> Result<()> {
     for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::TOO_MANY_REQUESTS, StatusCode::OK] {
         assert_eq!(served.get(INSTANCES).await?.status(), status);
     }
+    served.put("/__dev/status?times=1").await?;
+    let failed = served.get(INSTANCES).await?;
+    assert_eq!(failed.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(failed.text().await?.contains("EOF"), "as Consul says it of a server that went");
     let unknown = served.send(Method::PUT, "/__dev/bogus", String::new()).await?;
     assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
     assert!(unknown.text().await?.contains("no-leader"));
@@ -195,6 +217,62 @@ async fn a_wake_brings_a_new_index_and_nothing_new() -> Result<()> {
         assert!(index(&answer)? > before);
         assert_eq!(count(answer).await?, 1);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_critical_service_is_removed_when_the_operator_lets_it() -> Result<()> {
+    let served = Served::start_with(Config { reap_floor: Duration::from_millis(10), ..Config::default() }).await?;
+    let check = json!({ "TTL": "600s", "Status": "critical", "DeregisterCriticalServiceAfter": "20ms" });
+    let body = json!({ "Name": "gone", "Check": check }).to_string();
+    served.done(Method::PUT, "/v1/agent/service/register", body).await?;
+    let removed = async {
+        while served.get("/v1/agent/service/gone").await?.status() == StatusCode::OK {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        anyhow::Ok(())
+    };
+    timeout(LIMIT, removed).await?
+}
+
+#[tokio::test]
+async fn what_is_written_into_the_catalog_survives_and_is_not_the_agents() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = || Config { folder: Some(folder.path().to_owned()), ..Config::default() };
+    let read = "/v1/health/service/db?passing";
+    let before = {
+        let served = Served::start_with(config()).await?;
+        let check = json!({ "CheckID": "c", "ServiceID": "db", "Status": "passing", "Definition": { "TCP": "x:1" } });
+        let service = json!({ "Service": "db", "Port": 5432 });
+        let body = json!({ "Node": "ext", "Address": "10.0.0.9", "Service": service, "Checks": [check] });
+        served.done(Method::PUT, "/v1/catalog/register", body.to_string()).await?;
+        assert_eq!(served.get("/v1/agent/service/db").await?.status(), StatusCode::NOT_FOUND);
+        let own = json!({ "Node": "selvedge", "Address": "x" }).to_string();
+        let refused = served.send(Method::PUT, "/v1/catalog/register", own).await?.text().await?;
+        assert!(
+            refused.contains("\"selvedge\" is this agent's own") && refused.contains("/v1/agent/service"),
+            "{refused}"
+        );
+        let before = served.get(read).await?.json::<Value>().await?;
+        served.stop().await?;
+        before
+    };
+    assert_eq!(before[0]["Node"]["Node"], "ext");
+    let served = Served::start_with(config()).await?;
+    assert_eq!(served.get(read).await?.json::<Value>().await?, before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_token_can_be_made_beside_the_one() -> Result<()> {
+    let served = Served::start_with(Config { token: Some("s3cret".to_owned()), ..Config::default() }).await?;
+    let status = async |path: &str| -> Result<(StatusCode, String)> {
+        let answer = served.send(Method::PUT, path, String::new()).await?;
+        Ok((answer.status(), answer.text().await?))
+    };
+    let (code, text) = status("/v1/acl/token?token=s3cret").await?;
+    assert!(code == StatusCode::INTERNAL_SERVER_ERROR && text.contains("use a Consul"), "{code} {text}");
+    assert_eq!(status("/v1/acl/token?token=wrong").await?.0, StatusCode::FORBIDDEN);
     Ok(())
 }
 

@@ -61,8 +61,9 @@ pub(crate) async fn fail(State(store): State<Shared>, Name(id): Name, Scoped(que
     renew(&store, &id, Status::Critical, &query)
 }
 
-pub(crate) async fn update(State(store): State<Shared>, Name(id): Name, Scoped(query): Scoped, body: Bytes) -> Answer {
+pub(crate) async fn update(State(store): State<Shared>, Name(id): Name, query: Query, body: Bytes) -> Answer {
     let (status, output) = check_update(&body)?;
+    query.unscoped()?;
     may(&store, &id, query.caller)?;
     report(&store, &id, status, &output)
 }
@@ -78,7 +79,7 @@ fn report(store: &Store, id: &str, status: Status, output: &str) -> Answer {
         None => Err(unknown(id)),
         Some(false) => Err(Refusal::internal(format!("CheckID {id:?} does not have associated TTL"))),
         Some(true) => {
-            store.write(|state| state.report(id, status, output, Instant::now()));
+            store.write_if(|state| state.report(id, status, output, Instant::now()));
             Ok(done())
         }
     }

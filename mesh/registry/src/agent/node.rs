@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::{
     answer::{Answer, done, json},
     filter::shape,
-    query::{Query, Scoped},
+    query::Query,
     record::{API_VERSION, Node},
     store::Shared,
     wire::SERVER_PORT,
@@ -34,7 +34,12 @@ pub(crate) async fn own(State(store): State<Shared>, query: Query) -> Answer {
             // Tells a person, and a program that must know, that this is no Consul.
             "DebugConfig": { "VersionMetadata": "selvedge", "DevMode": true },
             "Member": member(&state.node),
-            "Meta": state.node.all_meta(),
+            "Meta": state.node.meta,
+            // As texts, as Consul has them.
+            "Stats": {
+                "agent": { "checks": state.checks.len().to_string(), "services": state.services.len().to_string() },
+                "build": { "version": API_VERSION, "version_metadata": "selvedge" },
+            },
         })
     });
     Ok(json(&value))
@@ -50,14 +55,16 @@ pub(crate) async fn version() -> Answer {
 }
 
 pub(crate) async fn members(State(store): State<Shared>, query: Query) -> Answer {
+    query.unpartitioned()?;
     let filter = query.filter(&shape::MEMBER)?;
     let member = store.read(|state| member(&state.node));
     let shown = query.caller.sees() && filter.matches(&member);
     Ok(json(&if shown { json!([member]) } else { json!([]) }))
 }
 
-pub(crate) async fn maintenance(State(store): State<Shared>, Scoped(query): Scoped) -> Answer {
+pub(crate) async fn maintenance(State(store): State<Shared>, query: Query) -> Answer {
     let reason = query.maintenance()?;
+    query.unscoped()?;
     query.caller.may("node:write", &store.node())?;
     store.write(|state| state.maintain_node(reason, Instant::now()));
     Ok(done())

@@ -1,7 +1,5 @@
 //! Services of the agent: registered, listed, put into maintenance, removed.
 
-use std::time::Duration;
-
 use axum::{body::Bytes, extract::State, http::HeaderValue, response::IntoResponse};
 use serde_json::{Map, json};
 use tokio::time::Instant;
@@ -11,17 +9,12 @@ use crate::{
     answer::{Answer, Refusal, done, headers, json},
     blocking::wait_until,
     definition::service_registration,
-    duration::GoDuration,
     filter::shape,
     query::{Name, Query, Scoped},
     state,
     store::{Shared, Store},
     wire::{agent_service, content_hash},
 };
-
-/// How long a read with a hash waits if it does not say, and at most.
-const DEFAULT_WAIT: Duration = Duration::from_secs(300);
-const MAX_WAIT: Duration = Duration::from_secs(600);
 
 pub(crate) async fn list(State(store): State<Shared>, Scoped(query): Scoped) -> Answer {
     let filter = query.filter(&shape::SERVICE)?;
@@ -36,12 +29,11 @@ pub(crate) async fn list(State(store): State<Shared>, Scoped(query): Scoped) -> 
 /// One service. With the hash that an earlier answer had, the answer waits until there is another.
 pub(crate) async fn one(State(store): State<Shared>, Name(id): Name, Scoped(query): Scoped) -> Answer {
     let hash = |state: &state::State| state.services.get(&id).map(|entry| content_hash(&entry.value));
+    let (_, wait) = query.waiting()?;
     if let Some(known) = query.get("hash").filter(|known| !known.is_empty()) {
-        let wait = GoDuration::parse(query.get("wait").unwrap_or("0"));
-        let wait = wait.map_err(|_| Refusal::bad_request("Invalid wait time"))?.positive();
         may(&store, &query, "service:read", &id)?;
         let changed = |state: &state::State| hash(state).as_deref() != Some(known);
-        wait_until(&store, wait.unwrap_or(DEFAULT_WAIT).min(MAX_WAIT), changed).await;
+        wait_until(&store, wait, changed).await;
     }
     may(&store, &query, "service:read", &id)?;
     let found = store.read(|state| {
@@ -76,11 +68,12 @@ pub(crate) async fn deregister(State(store): State<Shared>, Name(id): Name, Scop
     Ok(done())
 }
 
-pub(crate) async fn maintenance(State(store): State<Shared>, Name(id): Name, Scoped(query): Scoped) -> Answer {
+pub(crate) async fn maintenance(State(store): State<Shared>, Name(id): Name, query: Query) -> Answer {
     if id.is_empty() {
         return Err(Refusal::bad_request("Missing service ID"));
     }
     let reason = query.maintenance()?;
+    query.unscoped()?;
     may(&store, &query, "service:write", &id)?;
     if !store.write(|state| state.maintain(&id, reason, Instant::now())) {
         return Err(unknown(&id));

@@ -1,4 +1,4 @@
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::{definition::service_registration, record::Node};
 
 fn store() -> Arc<Store> {
-    let node = Node::new("n".to_owned(), "dc1".to_owned(), Ipv4Addr::LOCALHOST.into());
+    let node = Node::own("n".to_owned(), "dc1".to_owned(), Ipv4Addr::LOCALHOST.into(), BTreeMap::new());
     Arc::new(Store::new(node, CancellationToken::new()))
 }
 

@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -109,7 +109,7 @@ async fn a_probe_that_is_not_answered_in_time_is_critical() {
 
 #[tokio::test]
 async fn a_probe_runs_from_the_registration_of_its_check_to_the_end() {
-    let node = Node::new("n".to_owned(), "dc1".to_owned(), [127, 0, 0, 1].into());
+    let node = Node::own("n".to_owned(), "dc1".to_owned(), [127, 0, 0, 1].into(), BTreeMap::new());
     let store = Arc::new(Store::new(node, CancellationToken::new()));
     let _running = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(run(Arc::clone(&store))));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     answer::Refusal,
@@ -199,7 +199,9 @@ fn known(id: &'static str) -> Vec<&'static str> {
 fn read(fields: Fields) -> Result<Raw, Refusal> {
     let set = |key: &&str| fields.get(*key).is_some_and(|value| !is_zero(value));
     if ["Args", "ScriptArgs"].iter().any(set) {
-        return Err(Refusal::internal("Scripts are disabled on this agent from remote calls"));
+        return Err(Refusal::internal(
+            "Scripts are disabled on this agent from remote calls; to enable, configure 'enable_script_checks' to true",
+        ));
     }
     if let Some(key) = NOT_RUN.iter().copied().find(set) {
         return Err(Refusal::bad_request(format!(
@@ -279,6 +281,7 @@ fn definition(raw: Raw, id: String, service: Option<&Service>) -> Result<CheckDe
         timeout,
         status: status.unwrap_or_default(),
         output: String::new(),
+        definition: Map::new(),
     };
     Ok(CheckDefinition { view, ttl, probe, deregister_after })
 }

@@ -104,7 +104,7 @@ fn unsupported(fields: &Fields) -> Result<(), Refusal> {
     )))
 }
 
-fn nested_addresses(fields: &mut Fields) -> Result<(), Refusal> {
+pub(crate) fn nested_addresses(fields: &mut Fields) -> Result<(), Refusal> {
     let Some(Value::Object(addresses)) = fields.get_mut("TaggedAddresses") else { return Ok(()) };
     for address in addresses.values_mut() {
         *address = Value::Object(known_fields(address.take(), "TaggedAddresses", &["Address", "Port"])?);
@@ -116,15 +116,15 @@ fn service(raw: Raw) -> Result<Service, Refusal> {
     if raw.name.is_empty() {
         return Err(Refusal::bad_request("Missing service name"));
     }
-    if matches!(raw.address.as_str(), "0.0.0.0" | "::" | "[::]") {
+    if is_any(&raw.address) {
         return Err(Refusal::bad_request("Invalid service address"));
     }
     let weights = raw.weights.unwrap_or_default();
     let invalid = |what: &str, reason: String| Refusal::bad_request(format!("Invalid {what}: {reason}"));
     check_weights(&weights).map_err(|reason| invalid("Weights", reason.to_owned()))?;
     check_meta(&raw.meta).map_err(|reason| invalid("Service Meta", reason))?;
-    if raw.locality.as_ref().is_some_and(|place| place.region.is_empty() && !place.zone.is_empty()) {
-        return Err(validation("zone cannot be set without region"));
+    if let Some(mistake) = locality_mistake(raw.locality.as_ref()) {
+        return Err(validation(mistake));
     }
     if raw.connect.native && raw.port == 0 && raw.socket_path.is_empty() {
         return Err(validation("Port or SocketPath must be set for a Connect native service."));
@@ -145,6 +145,16 @@ fn service(raw: Raw) -> Result<Service, Refusal> {
         native: raw.connect.native,
         locality: raw.locality,
     })
+}
+
+/// Whether an address is that of every interface: nobody can be reached there.
+pub(crate) fn is_any(address: &str) -> bool {
+    matches!(address, "0.0.0.0" | "::" | "[::]")
+}
+
+pub(crate) fn locality_mistake(place: Option<&Locality>) -> Option<&'static str> {
+    let zone_alone = place.is_some_and(|place| place.region.is_empty() && !place.zone.is_empty());
+    zone_alone.then_some("zone cannot be set without region")
 }
 
 fn validation(reason: &str) -> Refusal {

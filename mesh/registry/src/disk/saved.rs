@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use crate::{
     definition::CheckDefinition,
     record::{Check, Node, Service, Status},
-    state::{CheckEntry, Entry, Indexes, Pairs, State},
+    state::{CheckEntry, Entry, External, Indexes, Pairs, State},
 };
 
 /// Raised whenever an older program could not read the file.
@@ -21,6 +21,8 @@ pub(crate) struct Saved {
     indexes: Indexes,
     services: Vec<Entry<Service>>,
     checks: Vec<SavedCheck>,
+    #[serde(default)]
+    externals: Vec<External>,
     pairs: Pairs,
 }
 
@@ -49,6 +51,7 @@ impl Saved {
             indexes: state.indexes.clone(),
             services: state.services.values().cloned().collect(),
             checks: state.checks.values().map(check).collect(),
+            externals: state.externals.values().cloned().collect(),
             pairs: state.pairs.clone(),
         }
     }
@@ -81,12 +84,13 @@ impl Saved {
             local: check.view,
             definition: check.definition,
         };
-        Ok(State {
-            node: Node { id: self.node_id, ..node.clone() },
-            services: self.services.into_iter().map(|entry| (entry.value.id.clone(), entry)).collect(),
-            checks: self.checks.into_iter().map(entry).map(|entry| (entry.local.id.clone(), entry)).collect(),
-            pairs: self.pairs,
-            indexes: self.indexes,
-        })
+        let mut state = State::new(Node { id: self.node_id, ..node.clone() }, self.indexes.start);
+        state.services = self.services.into_iter().map(|entry| (entry.value.id.clone(), entry)).collect();
+        state.checks = self.checks.into_iter().map(entry).map(|entry| (entry.local.id.clone(), entry)).collect();
+        let name = |external: &External| external.node.value.name.to_lowercase();
+        state.externals = self.externals.into_iter().map(|external| (name(&external), external)).collect();
+        state.pairs = self.pairs;
+        state.indexes = self.indexes;
+        Ok(state)
     }
 }

@@ -1,4 +1,4 @@
-use std::net::Ipv4Addr;
+use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use tempfile::TempDir;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::{definition::service_registration, record::Status, state::Put};
 
 fn node(datacenter: &str) -> Node {
-    Node::new("n".to_owned(), datacenter.to_owned(), Ipv4Addr::LOCALHOST.into())
+    Node::own("n".to_owned(), datacenter.to_owned(), Ipv4Addr::LOCALHOST.into(), BTreeMap::new())
 }
 
 fn state() -> State {

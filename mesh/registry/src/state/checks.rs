@@ -28,15 +28,21 @@ impl State {
         found
     }
 
-    /// Notes the result of a check: of a lease that was renewed, or of a probe.
-    pub(crate) fn report(&mut self, id: &str, status: Status, output: &str, now: Instant) {
+    /// Notes the result of a check: of a lease that was renewed, or of a probe. False if nobody need hear of it: a
+    /// lease ends later, and that is all.
+    pub(crate) fn report(&mut self, id: &str, status: Status, output: &str, now: Instant) -> bool {
         let index = self.indexes.last + 1;
-        let Some(entry) = self.checks.get_mut(id) else { return };
-        entry.last_output = output.to_owned();
+        let Some(entry) = self.checks.get_mut(id) else { return false };
+        output.clone_into(&mut entry.last_output);
+        let ended = entry.lease_ends.is_none();
         entry.lease_ends = entry.definition.ttl.map(|ttl| now + ttl);
-        if let Some(change) = entry.set(status, output, index, now) {
+        let before = entry.local.clone();
+        let change = entry.set(status, output, index, now);
+        let told = ended || before != entry.local;
+        if let Some(change) = change {
             self.check_changed(&change, index);
         }
+        told
     }
 
     /// Returns the checks that decide about an instance: those of the node, then its own; each by id.
@@ -77,20 +83,21 @@ impl State {
     }
 
     pub(crate) fn remove_check(&mut self, id: &str, index: u64) {
-        if let Some(entry) = self.checks.remove(id) {
-            self.check_changed(&entry.local, index);
+        let Some(entry) = self.checks.remove(id) else { return };
+        self.check_changed(&entry.local, index);
+        if entry.local.service_id.is_empty() {
+            // As in Consul: all services of the node are held to have changed.
+            self.indexes.services = index;
         }
     }
 
-    /// A check concerns its service; one of the node concerns every service.
+    /// A check concerns its service; one of the node concerns every service on it.
     pub(crate) fn check_changed(&mut self, check: &Check, index: u64) {
-        self.indexes.last = index;
-        self.indexes.checks = index;
-        if check.service_id.is_empty() {
-            self.indexes.names.values_mut().for_each(|of_name| *of_name = index);
-        } else if let Some(service) = self.services.get(&check.service_id) {
-            self.indexes.names.insert(service.value.name.to_lowercase(), index);
-        }
+        self.indexes.check_changed(index);
+        let of_node = check.service_id.is_empty();
+        let concerned = self.services.values().map(|entry| &entry.value);
+        let concerned = concerned.filter(|service| of_node || service.id == check.service_id);
+        self.indexes.services_touched(concerned.map(|service| service.name.as_str()), index);
     }
 }
 

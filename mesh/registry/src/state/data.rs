@@ -1,6 +1,6 @@
 //! What is held, and how it is found.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -14,11 +14,29 @@ use crate::{
 /// All that the registry knows.
 #[derive(Debug)]
 pub(crate) struct State {
+    /// The registry's own node, and what is registered with its agent.
     pub(crate) node: Node,
     pub(crate) services: BTreeMap<String, Entry<Service>>,
     pub(crate) checks: BTreeMap<String, CheckEntry>,
+    /// Other nodes, by their names in lower case.
+    pub(crate) externals: BTreeMap<String, External>,
     pub(crate) pairs: Pairs,
     pub(crate) indexes: Indexes,
+    /// The shortest time after which a critical service is removed.
+    pub(crate) reap_floor: Duration,
+}
+
+/// The default of [`State::reap_floor`] (Consul's `check_deregister_interval_min`).
+pub(crate) const REAP_FLOOR: Duration = Duration::from_secs(60);
+
+/// A node that was written into the catalog, with what was written below it; no agent looks after it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct External {
+    pub(crate) node: Entry<Node>,
+    /// At which it or a service of it last changed.
+    pub(crate) index: u64,
+    pub(crate) services: BTreeMap<String, Entry<Service>>,
+    pub(crate) checks: BTreeMap<String, Entry<Check>>,
 }
 
 /// A value, and the indexes at which it came and changed.
@@ -49,6 +67,12 @@ pub(crate) struct Indexes {
     pub(crate) last: u64,
     /// At which the node came.
     pub(crate) start: u64,
+    /// Of all nodes, and of the services on them.
+    #[serde(default)]
+    pub(crate) nodes: u64,
+    /// Of the own node, and of the services on it.
+    #[serde(default)]
+    pub(crate) own: u64,
     pub(crate) services: u64,
     pub(crate) checks: u64,
     /// At which a service last lost its last instance.
@@ -68,13 +92,23 @@ impl State {
         let indexes = Indexes {
             last: start,
             start,
+            nodes: start,
+            own: start,
             services: start,
             checks: start,
             extinct: start,
             names: BTreeMap::new(),
             epoch: 0,
         };
-        Self { node, services: BTreeMap::new(), checks: BTreeMap::new(), pairs: Pairs::default(), indexes }
+        Self {
+            node,
+            services: BTreeMap::new(),
+            checks: BTreeMap::new(),
+            externals: BTreeMap::new(),
+            pairs: Pairs::default(),
+            indexes,
+            reap_floor: REAP_FLOOR,
+        }
     }
 
     /// Changes keys and values at the next index.
@@ -96,23 +130,26 @@ impl State {
     /// Raises the index of everything though nothing changed.
     pub(crate) fn touch(&mut self) {
         let index = self.indexes.last + 1;
-        let Indexes { last, services, checks, extinct, names, .. } = &mut self.indexes;
-        for of_resource in [last, services, checks, extinct].into_iter().chain(names.values_mut()) {
+        let Indexes { last, nodes, own, services, checks, extinct, names, .. } = &mut self.indexes;
+        let of_all = [last, nodes, own, services, checks, extinct].into_iter().chain(names.values_mut());
+        for of_resource in of_all.chain(self.externals.values_mut().map(|external| &mut external.index)) {
             *of_resource = index;
         }
         self.pairs.shift(|_| index);
     }
 
     fn shift(&mut self, change: impl Fn(u64) -> u64) {
-        let Indexes { last, start, services, checks, extinct, names, .. } = &mut self.indexes;
-        for index in [last, start, services, checks, extinct].into_iter().chain(names.values_mut()) {
+        let Indexes { last, start, nodes, own, services, checks, extinct, names, epoch: _ } = &mut self.indexes;
+        for index in [last, start, nodes, own, services, checks, extinct].into_iter().chain(names.values_mut()) {
             *index = change(*index);
         }
-        let entries = self.services.values_mut().map(|entry| (&mut entry.created, &mut entry.modified));
-        let checks = self.checks.values_mut().map(|check| (&mut check.catalog.created, &mut check.catalog.modified));
-        for (created, modified) in entries.chain(checks) {
-            *created = change(*created);
-            *modified = change(*modified);
+        self.services.values_mut().for_each(|entry| entry.shift(&change));
+        self.checks.values_mut().for_each(|check| check.catalog.shift(&change));
+        for external in self.externals.values_mut() {
+            external.index = change(external.index);
+            external.node.shift(&change);
+            external.services.values_mut().for_each(|entry| entry.shift(&change));
+            external.checks.values_mut().for_each(|entry| entry.shift(&change));
         }
         self.pairs.shift(change);
     }
@@ -122,9 +159,41 @@ impl State {
         *self.indexes.names.get(&name.to_lowercase()).unwrap_or(&self.indexes.extinct)
     }
 
-    /// Returns the instances of a service, by id.
-    pub(crate) fn instances(&self, name: &str) -> impl Iterator<Item = &Entry<Service>> {
+    /// Whether a service has an instance on any node.
+    pub(crate) fn has_instances(&self, name: &str) -> bool {
         let name = name.to_lowercase();
-        self.services.values().filter(move |entry| entry.value.name.to_lowercase() == name)
+        let external = self.externals.values().flat_map(|external| external.services.values());
+        self.services.values().chain(external).any(|entry| entry.value.is_of(&name))
+    }
+}
+
+impl Indexes {
+    pub(crate) fn service_changed(&mut self, index: u64) {
+        self.last = index;
+        self.services = index;
+        self.nodes = index;
+    }
+
+    pub(crate) fn check_changed(&mut self, index: u64) {
+        self.last = index;
+        self.checks = index;
+    }
+
+    /// Notes a change of each of these services.
+    pub(crate) fn services_touched<'a>(&mut self, names: impl Iterator<Item = &'a str>, index: u64) {
+        for name in names {
+            self.names.insert(name.to_lowercase(), index);
+        }
+    }
+}
+
+impl<T> Entry<T> {
+    pub(crate) fn new(value: T, index: u64) -> Self {
+        Self { value, created: index, modified: index }
+    }
+
+    fn shift(&mut self, change: impl Fn(u64) -> u64) {
+        self.created = change(self.created);
+        self.modified = change(self.modified);
     }
 }

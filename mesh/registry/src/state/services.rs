@@ -1,5 +1,6 @@
 //! The rules of services: how they come, change and go, and are put into maintenance.
 
+use serde_json::Map;
 use tokio::time::Instant;
 
 use crate::{
@@ -83,14 +84,15 @@ impl State {
         }
     }
 
+    /// As in Consul, services change the index of their nodes.
     fn service_changed(&mut self, index: u64) {
-        self.indexes.last = index;
-        self.indexes.services = index;
+        self.indexes.own = index;
+        self.indexes.service_changed(index);
     }
 
     /// An instance left a service, which may have been its last.
-    fn left(&mut self, name: &str, index: u64) {
-        let remain = self.instances(name).next().is_some();
+    pub(crate) fn left(&mut self, name: &str, index: u64) {
+        let remain = self.has_instances(name);
         let name = name.to_lowercase();
         if remain {
             self.indexes.names.insert(name, index);
@@ -124,6 +126,7 @@ fn maintenance(id: String, reason: &str, service: Option<&Service>) -> CheckDefi
         timeout: String::new(),
         status: Status::Critical,
         output: String::new(),
+        definition: Map::new(),
     };
     CheckDefinition { view, ttl: None, probe: None, deregister_after: None }
 }

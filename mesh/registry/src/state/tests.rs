@@ -1,17 +1,17 @@
-use std::{net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use tokio::time::Instant;
 
 use super::*;
 use crate::{
-    definition::service_registration,
+    definition::{external_registration, service_registration},
     record::{Node, Status},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn state() -> State {
-    State::new(Node::new("n".to_owned(), "dc1".to_owned(), Ipv4Addr::LOCALHOST.into()), 10)
+    State::new(Node::own("n".to_owned(), "dc1".to_owned(), Ipv4Addr::LOCALHOST.into(), BTreeMap::new()), 10)
 }
 
 fn register(state: &mut State, json: &str, now: Instant) {
@@ -63,7 +63,8 @@ fn a_service_that_lost_an_instance_by_renaming_changed() {
     register(&mut state, r#"{"ID":"a1","Name":"b"}"#, now);
     assert_eq!(indexes(&state)[..2], [13, 13]);
     register(&mut state, r#"{"ID":"a2","Name":"b"}"#, now);
-    assert_eq!((state.service_index("a"), state.instances("A").count(), state.instances("B").count()), (14, 0, 2));
+    let count = |name| state.place("n").unwrap().instances(name).count();
+    assert_eq!((state.service_index("a"), count("A"), count("B")), (14, 0, 2));
 }
 
 #[test]
@@ -167,4 +168,55 @@ fn a_long_output_keeps_its_end() {
     state.report("service:a1", Status::Warning, &format!("{}{}", "a".repeat(10), "é".repeat(2100)), now);
     let output = &state.checks["service:a1"].local.output;
     assert!(output.starts_with('é') && output.ends_with("é ... (captured 4096 of 4210 bytes)"), "{output}");
+}
+
+fn external(state: &mut State, json: &str) {
+    state.register_external(external_registration(json.as_bytes(), "dc1").unwrap());
+}
+
+const EXTERNAL: &str = r#"{"Node":"Ext","Address":"10.0.0.9","Service":{"Service":"a","ID":"x"},
+    "Checks":[{"CheckID":"c","ServiceID":"x","Status":"passing"},{"CheckID":"n","Status":"passing"}]}"#;
+
+#[test]
+fn what_is_written_past_the_agent_concerns_its_own_services_only() {
+    let (mut state, now) = (state(), Instant::now());
+    register(&mut state, B, now);
+    external(&mut state, EXTERNAL);
+    assert_eq!(indexes(&state), [12, 11, 12, 12]);
+    external(&mut state, EXTERNAL);
+    assert_eq!(state.indexes.last, 12, "the same again");
+    let changed = EXTERNAL.replace(r#""n","Status":"passing""#, r#""n","Status":"warning""#);
+    external(&mut state, &changed);
+    assert_eq!(indexes(&state), [13, 11, 12, 13], "a check of the other node");
+    state.maintain_node(Some(""), now);
+    assert_eq!(indexes(&state), [13, 14, 12, 14], "a check of the own node");
+    state.deregister_external("ext", "", "");
+    assert_eq!(indexes(&state), [15, 14, 15, 15]);
+    assert!(state.place("ext").is_none());
+    state.deregister_external("ext", "", "");
+    assert_eq!(state.indexes.last, 15);
+}
+
+#[test]
+fn a_node_that_is_known_by_its_id_gets_another_name() {
+    let mut state = state();
+    let named =
+        |name: &str| format!(r#"{{"Node":"{name}","Address":"x","ID":"11111111-2222-3333-4444-555555555555"}}"#);
+    external(&mut state, &named("one"));
+    external(&mut state, &named("two"));
+    assert!(state.place("one").is_none() && state.place("TWO").is_some());
+    let names: Vec<_> = state.places().iter().map(|place| place.node.name.clone()).collect();
+    assert_eq!(names, ["n", "two"]);
+}
+
+#[test]
+fn a_lease_that_is_renewed_is_no_news() {
+    let (mut state, now) = (state(), Instant::now());
+    register(&mut state, A, now);
+    assert!(!state.report("service:a1", Status::Passing, "", now));
+    assert!(state.report("service:a1", Status::Passing, "new", now));
+    assert!(state.report("service:a1", Status::Warning, "new", now));
+    assert!(state.keep(now + 10 * SECOND), "the lease ends");
+    assert!(state.report("service:a1", Status::Critical, "", now + 11 * SECOND));
+    assert!(!state.keep(now + 12 * SECOND));
 }

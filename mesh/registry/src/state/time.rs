@@ -10,20 +10,19 @@ use crate::{
     state::data::{CheckEntry, State},
 };
 
-/// The shortest time after which a critical service is removed (Consul's `check_deregister_interval_min`).
-const REAP_FLOOR: Duration = Duration::from_secs(60);
-
 impl State {
-    /// Does what is due.
-    pub(crate) fn keep(&mut self, now: Instant) {
+    /// Does what is due. False if nothing was.
+    pub(crate) fn keep(&mut self, now: Instant) -> bool {
+        let due = self.next_due().is_some_and(|due| due <= now);
         self.end_leases(now);
         self.reap(now);
         self.flush_outputs(now);
+        due
     }
 
     /// Returns when [`keep`](Self::keep) has something to do next, if nothing else changes.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        let times = |check: &CheckEntry| [check.lease_ends, check.reaped_at(), check.flush_at];
+        let times = |check: &CheckEntry| [check.lease_ends, check.reaped_at(self.reap_floor), check.flush_at];
         self.checks.values().flat_map(times).flatten().min()
     }
 
@@ -49,7 +48,8 @@ impl State {
     }
 
     fn reap(&mut self, now: Instant) {
-        let due = |check: &&CheckEntry| check.reaped_at().is_some_and(|end| end <= now);
+        let floor = self.reap_floor;
+        let due = |check: &&CheckEntry| check.reaped_at(floor).is_some_and(|end| end <= now);
         let gone: Vec<String> = self.checks.values().filter(due).map(|check| check.local.service_id.clone()).collect();
         for id in gone {
             if self.deregister(&id) {
@@ -75,11 +75,11 @@ impl State {
 }
 
 impl CheckEntry {
-    fn reaped_at(&self) -> Option<Instant> {
+    fn reaped_at(&self, floor: Duration) -> Option<Instant> {
         if self.local.service_id.is_empty() {
             return None;
         }
         let after = self.definition.deregister_after?;
-        Some(self.critical_since? + after.max(REAP_FLOOR))
+        Some(self.critical_since? + after.max(floor))
     }
 }

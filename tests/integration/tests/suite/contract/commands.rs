@@ -7,7 +7,7 @@ use selvedge_harness::Consul;
 use tempfile::tempdir;
 use tokio::process::Command;
 
-use crate::contract::side::Side;
+use crate::contract::{normal::normal, side::Side};
 
 /// A registration as the command reads it from a file.
 const WEB: &str =
@@ -21,9 +21,16 @@ const COMMANDS: &[&[&str]] = &[
     &["services", "register", "-name=other", "-port=9", "-tag=a", "-meta=k=v", "-address=10.0.0.2"],
     &["catalog", "services", "-tags"],
     &["catalog", "services", "-node-meta=none=x"],
+    &["catalog", "nodes"],
     &["catalog", "nodes", "-service=none"],
     &["catalog", "nodes", "-filter=Node == none"],
     &["services", "deregister", "-id=none"],
+    &["watch", "-type=services"],
+    &["watch", "-type=nodes"],
+    &["watch", "-type=service", "-service=web"],
+    &["watch", "-type=service", "-service=web", "-passingonly=true"],
+    &["watch", "-type=checks", "-state=critical"],
+    &["watch", "-type=checks", "-service=web"],
     &["maint"],
     &["maint", "-enable", "-service=web-1", "-reason=drain"],
     &["maint"],
@@ -38,7 +45,11 @@ const COMMANDS: &[&[&str]] = &[
     &["kv", "put", "-flags=3", "a/c", "two"],
     &["kv", "put", "-cas", "-modify-index=1", "a/b", "three"],
     &["kv", "get", "a/b"],
+    &["kv", "get", "-base64", "a/b"],
+    &["kv", "get", "-detailed", "a/c"],
     &["kv", "get", "none"],
+    &["watch", "-type=key", "-key=a/b"],
+    &["watch", "-type=keyprefix", "-prefix=a"],
     &["kv", "get", "-recurse", "a"],
     &["kv", "get", "-keys", "-separator=/", ""],
     &["kv", "export"],
@@ -47,6 +58,10 @@ const COMMANDS: &[&[&str]] = &[
     &["kv", "delete", "a/b"],
     &["kv", "delete", "-recurse", "a"],
     &["kv", "get", "-keys", ""],
+    &["acl", "bootstrap"],
+    &["acl", "token", "list"],
+    &["acl", "token", "read", "-self"],
+    &["login", "-type=jwt", "-method=none", "-bearer-token-file={file}", "-token-sink-file={file}.token"],
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,12 +87,25 @@ async fn the_consul_command_works_with_both() -> Result<()> {
 /// Runs a command; returns how it ended, and what it printed.
 async fn run(program: &Path, side: &Side, words: &[&str], file: &Path) -> Result<String> {
     let file = file.to_str().context("a path that is no text")?;
-    let words = words.iter().map(|word| if *word == "{file}" { file } else { word });
+    let words = words.iter().map(|word| word.replace("{file}", file));
     let mut command = Command::new(program);
     command.args(words).env_clear().env("CONSUL_HTTP_ADDR", side.address());
     let output = command.output().await?;
     side.synced().await?;
-    let printed = format!("{}{}", String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
-    let printed = printed.replace(side.address(), "OWN").replace(file, "FILE");
+    let (printed, failed) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+    let printed = match serde_json::from_str(&printed) {
+        Ok(json) => format!("{:#}", normal(json, side.address())),
+        Err(_) => printed.lines().map(own_replaced).collect::<Vec<_>>().join("\n"),
+    };
+    let printed = format!("{printed}\n{failed}").replace(side.address(), "OWN").replace(file, "FILE");
     Ok(format!("{}\n{printed}", output.status))
+}
+
+/// Replaces what is each side's own in a line of a table: an index, the first part of the id of a node.
+fn own_replaced(line: &str) -> String {
+    let words = line.split_whitespace().map(|word| {
+        let is_id = word.len() == 8 && word.chars().all(|c| c.is_ascii_hexdigit());
+        if is_id || line.contains("Index") && word.parse::<u64>().is_ok() { "own" } else { word }
+    });
+    words.collect::<Vec<_>>().join(" ")
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use anyhow::Result;
 use reqwest::{Response, header::HeaderMap};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::contract::step::Compare;
 
@@ -71,7 +71,8 @@ fn headers(status: u16, headers: &HeaderMap) -> Vec<String> {
     shown.collect()
 }
 
-fn normal(value: Value, own: &str) -> Value {
+/// Replaces in a JSON value what is each side's own; `own` is its address.
+pub(crate) fn normal(value: Value, own: &str) -> Value {
     match value {
         Value::Object(mut members) => {
             if members.values().all(is_list_of_texts) {
@@ -81,7 +82,7 @@ fn normal(value: Value, own: &str) -> Value {
                     .filter_map(Value::as_array_mut)
                     .for_each(|tags| tags.sort_by_key(Value::to_string));
             }
-            Value::Object(members.into_iter().map(|member| normal_member(member, own)).collect())
+            Value::Object(members.into_iter().filter_map(|member| normal_member(member, own)).collect())
         }
         Value::Array(items) => {
             let mut items: Vec<_> = items.into_iter().map(|item| normal(item, own)).collect();
@@ -96,19 +97,22 @@ fn normal(value: Value, own: &str) -> Value {
     }
 }
 
-fn normal_member((name, value): (String, Value), own: &str) -> (String, Value) {
+fn normal_member((name, value): (String, Value), own: &str) -> Option<(String, Value)> {
     let is_node_id = name == "ID" && value.as_str().is_some_and(is_uuid) || name == "NodeID";
     let value = if is_node_id || OWN.contains(&name.as_str()) {
         Value::from("own")
     } else if name == "TaggedAddresses" || name == "ServiceTaggedAddresses" {
         // What Consul adds to every native service.
-        let mut addresses = value.as_object().cloned().unwrap_or_else(Map::new);
-        addresses.remove("consul-virtual");
-        normal(Value::Object(addresses), own)
+        let mut addresses = value.as_object().cloned();
+        let was_alone = addresses.as_mut().is_some_and(|all| all.remove("consul-virtual").is_some() && all.is_empty());
+        if was_alone {
+            return None;
+        }
+        addresses.map_or(value, |addresses| normal(Value::Object(addresses), own))
     } else {
         normal(value, own)
     };
-    (name, value)
+    Some((name, value))
 }
 
 fn is_list_of_texts(value: &Value) -> bool {

@@ -1,7 +1,9 @@
 //! The scenarios: what the mesh uses of the API, and the edges of it.
 
 mod access;
+mod catalog;
 mod edges;
+mod every;
 mod filters;
 mod keys;
 
@@ -39,6 +41,14 @@ pub(crate) fn all() -> Vec<Scenario> {
         scenario("refused requests for keys", keys::refused()),
         scenario("keys waited for", keys::waited()),
         scenario("a service waited for by its hash", hashes()),
+        scenario("what is written into the catalog", catalog::written()),
+        scenario("what the catalog refuses", catalog::refused()),
+        scenario("a service without a name in the catalog", catalog::nameless()),
+        scenario("indexes of what is written into the catalog", catalog::indexes()),
+        scenario("what is written into the catalog, waited for", catalog::waited()),
+        scenario("no tokens", edges::no_tokens()),
+        scenario("methods of every endpoint", every::methods()),
+        scenario("parameters of every endpoint", every::parameters()),
     ]
 }
 
@@ -183,6 +193,11 @@ fn probes() -> Vec<Step> {
         // An instance passes when each of its checks does.
         until("/v1/health/service/p?passing", "serfHealth"),
         put("/v1/agent/check/pass/tcp", ""),
+        put("/v1/agent/check/warn/tcp", ""),
+        put("/v1/agent/check/fail/tcp", ""),
+        put("/v1/agent/check/update/tcp", r#"{"Status":"passing"}"#),
+        put("/v1/agent/check/warn/none", ""),
+        put("/v1/agent/check/fail/none", ""),
     ]
 }
 
@@ -244,6 +259,7 @@ fn checks_alone() -> Vec<Step> {
         put("/v1/agent/check/register", r#"{"TTL":"30s"}"#),
         put("/v1/agent/check/register", r#"{"Name":"x","TTL":"30s","ServiceID":"none"}"#),
         put("/v1/agent/check/register", r#"{"Name":"x"}"#),
+        put("/v1/agent/check/register", r#"{"Name":"x","Interval":"5s","Args":["true"]}"#),
         put("/v1/agent/check/register", r#"{"Name":"x","TTL":"1s","Status":"good"}"#),
         put("/v1/agent/check/register", r#"{"Name":"x","TTL":"1s","CheckID":"y"}"#),
         get("/v1/agent/checks"),
@@ -267,8 +283,14 @@ fn own_health() -> Vec<Step> {
         get("/v1/agent/health/service/name/a?format=text"),
         get("/v1/agent/health/service/id/b"),
         get("/v1/agent/health/service/id/b?format=text"),
+        get("/v1/agent/health/service/name/b"),
         put("/v1/agent/check/warn/a1:two", ""),
         get("/v1/agent/health/service/id/a1"),
+        get("/v1/agent/health/service/name/a"),
+        put("/v1/agent/service/deregister/a1", ""),
+        register(r#"{"Name":"w","Check":{"TTL":"60s","Status":"warning"}}"#),
+        get("/v1/agent/health/service/id/w"),
+        get("/v1/agent/health/service/name/w"),
         get("/v1/agent/health/service/name/none?format=text"),
         get("/v1/agent/health/service/id/none?format=text"),
         get("/v1/agent/health/service/id/"),

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt, time::Duration};
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use selvedge_registry::{Config, Registry};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::{
     net::TcpListener,
     sync::Mutex,
@@ -20,6 +20,9 @@ use crate::contract::{
 
 /// The name of the node on both sides.
 const NODE: &str = "n1";
+/// Stands for a value that is larger than any may be.
+const BIG: &str = "{big}";
+const VALUE_LIMIT: usize = 512 * 1024;
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -91,7 +94,7 @@ impl Side {
         }
     }
 
-    /// Removes all services, checks and keys.
+    /// Removes all services, checks, other nodes and keys.
     pub(crate) async fn clear(&self) -> Result<()> {
         for (list, remove) in
             [("/v1/agent/services", "/v1/agent/service/deregister"), ("/v1/agent/checks", "/v1/agent/check/deregister")]
@@ -100,6 +103,13 @@ impl Side {
                 let url = format!("http://{}{remove}/{id}", self.address);
                 self.trusted(self.client.put(url)).send().await?.error_for_status()?;
             }
+        }
+        let nodes = self.json("/v1/catalog/nodes").await?;
+        let names = nodes.as_array().into_iter().flatten().map(|node| &node["Node"]);
+        for name in names.filter(|name| *name != NODE) {
+            let url = format!("http://{}/v1/catalog/deregister", self.address);
+            let body = json!({ "Node": name }).to_string();
+            self.trusted(self.client.put(url)).body(body).send().await?.error_for_status()?;
         }
         let keys = format!("http://{}/v1/kv/?recurse", self.address);
         self.trusted(self.client.delete(keys)).send().await?.error_for_status()?;
@@ -179,6 +189,7 @@ impl Side {
 
     async fn send(&self, request: &Request) -> Result<Response> {
         let body = request.body.replace("{own}", &self.address).replace("{grpc}", &self.grpc);
+        let body = if body == BIG { "x".repeat(VALUE_LIMIT + 1) } else { body };
         let method = Method::from_bytes(request.method.as_bytes())?;
         let url = format!("http://{}{}", self.address, self.path(request).await?);
         Ok(self.client.request(method, url).body(body).send().await?)

@@ -28,7 +28,8 @@ pub(crate) enum Compare {
     Nothing,
 }
 
-/// A request. `{own}` in the body stands for the address of the registry, `{grpc}` for that of a gRPC server; in the
+/// A request. `{own}` in the body stands for the address of the registry, `{grpc}` for that of a gRPC server, and
+/// a body of `{big}` for more than a key may have; in the
 /// path `{token}` for the token that may do everything, `{modified}` for the index at which the key last changed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {

@@ -2,7 +2,7 @@
 
 use crate::contract::step::{Step, get, put, send};
 
-const READS: [&str; 24] = [
+const READS: [&str; 25] = [
     "/v1/status/leader",
     "/v1/agent/self",
     "/v1/agent/members",
@@ -17,6 +17,7 @@ const READS: [&str; 24] = [
     "/v1/catalog/services",
     "/v1/catalog/service/a",
     "/v1/catalog/node/n1",
+    "/v1/catalog/connect/a",
     "/v1/health/service/a",
     "/v1/health/connect/a",
     "/v1/health/checks/a",
@@ -28,7 +29,7 @@ const READS: [&str; 24] = [
     "/v1/kv/?keys",
     "/v1/health/service/",
 ];
-const WRITES: [(&str, &str); 16] = [
+const WRITES: [(&str, &str); 28] = [
     ("/v1/agent/service/register", r#"{"Name":"a"}"#),
     ("/v1/agent/service/register", r#"{"Name":"new"}"#),
     ("/v1/agent/service/register", r#"{"Name":""}"#),
@@ -44,6 +45,18 @@ const WRITES: [(&str, &str); 16] = [
     ("/v1/agent/check/pass/none", ""),
     ("/v1/agent/check/update/of-node", r#"{"Status":"passing"}"#),
     ("/v1/agent/check/deregister/of-node", ""),
+    ("/v1/agent/check/warn/service:a", ""),
+    ("/v1/agent/check/fail/service:a", ""),
+    ("/v1/catalog/register", r#"{"Node":"new","Address":"x"}"#),
+    ("/v1/catalog/register", r#"{"Node":"ext","Address":"x"}"#),
+    ("/v1/catalog/register", r#"{"Node":"ext","Address":"x","Service":{"Service":"db"}}"#),
+    ("/v1/catalog/register", r#"{"Node":"ext","Address":"x","Check":{"CheckID":"c","ServiceID":"db"}}"#),
+    ("/v1/catalog/register", r#"{"Node":"ext","Address":"x","Check":{"CheckID":"c"}}"#),
+    ("/v1/catalog/register", "{}"),
+    ("/v1/catalog/deregister", r#"{"Node":"ext"}"#),
+    ("/v1/catalog/deregister", r#"{"Node":"ext","ServiceID":"db"}"#),
+    ("/v1/catalog/deregister", r#"{"Node":"ext","ServiceID":"none"}"#),
+    ("/v1/catalog/deregister", "{}"),
     ("/v1/kv/k", "x"),
 ];
 
@@ -53,6 +66,7 @@ pub(crate) fn steps() -> Vec<Step> {
         put("/v1/agent/service/register?token={token}", r#"{"Name":"a","Check":{"TTL":"600s"}}"#),
         put("/v1/agent/check/register?token={token}", r#"{"Name":"of-node","TTL":"600s"}"#),
         put("/v1/kv/k?token={token}", "v"),
+        put("/v1/catalog/register?token={token}", r#"{"Node":"ext","Address":"x","Service":{"Service":"db"}}"#),
     ];
     let without = READS.into_iter().map(get).chain(WRITES.into_iter().map(|(path, body)| put(path, body)));
     let wrong = READS.into_iter().map(|path| get(with_token(path, "wrong")));

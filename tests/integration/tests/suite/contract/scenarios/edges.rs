@@ -32,6 +32,7 @@ pub(crate) fn refused() -> Vec<Step> {
         r#"{"Name":"v","Namespace":"default"}"#,
         r#"{"Name":"v","Checks":[{"Bogus":1}]}"#,
         r#"{"Name":"v","Check":{"check_id":"x"}}"#,
+        r#"{"Name":"v","Check":{"Args":["true"],"Interval":"5s"}}"#,
         "",
         "{",
     ];
@@ -78,6 +79,7 @@ pub(crate) fn parameters() -> Vec<Step> {
         "/v1/health/service/a?dc=dc9",
         "/v1/catalog/services?dc=dc9",
         "/v1/status/leader?dc=dc9",
+        "/v1/status/peers?dc=dc9",
         "/v1/health/service/a?ns=default",
         "/v1/catalog/services?partition=default",
         "/v1/agent/services?ns=default",
@@ -96,6 +98,21 @@ pub(crate) fn parameters() -> Vec<Step> {
         if path.contains("/self") { get(path).compare(Compare::Nothing) } else { get(path) }
     });
     [register(A1), register(A2)].into_iter().chain(reads).collect()
+}
+
+/// Without ACLs there is nothing to log in to.
+pub(crate) fn no_tokens() -> Vec<Step> {
+    vec![
+        send("PUT", "/v1/acl/bootstrap"),
+        send("POST", "/v1/acl/login"),
+        send("POST", "/v1/acl/logout"),
+        get("/v1/acl/tokens"),
+        send("PUT", "/v1/acl/token"),
+        get("/v1/acl/token/x"),
+        get("/v1/acl/token/self"),
+        send("PUT", "/v1/acl/token/x"),
+        send("DELETE", "/v1/acl/token/x"),
+    ]
 }
 
 pub(crate) fn paths() -> Vec<Step> {

@@ -69,6 +69,7 @@ pub(crate) fn refused() -> Vec<Step> {
         send("OPTIONS", "/v1/kv/k"),
     ];
     steps.push(send("DELETE", "/v1/kv/k?recurse&cas=1").compare(Compare::Start));
+    steps.push(put("/v1/kv/k", "{big}").compare(Compare::Start));
     // This registry has no sessions at all; Consul does not know this one.
     steps.push(put("/v1/kv/k?acquire=none", "x").compare(Compare::Nothing));
     steps.push(get("/v1/kv/k"));
