@@ -1,15 +1,26 @@
 //! The settings of one mesh, with their defaults and limits.
 
+mod admin;
 mod discovery;
-mod duration;
+pub(crate) mod duration;
 mod env;
+mod policy;
+mod registry;
 mod secret;
+mod telemetry;
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::{discovery::DiscoveryConfig, secret::Secret};
+pub use self::{
+    admin::AdminConfig,
+    discovery::DiscoveryConfig,
+    policy::PolicyConfig,
+    registry::{LoginConfig, RegistryConfig},
+    secret::Secret,
+    telemetry::{OtlpConfig, TelemetryConfig, TracesConfig},
+};
 use crate::{config::env::Variables, error::Error};
 
 /// Everything that one [`crate::Mesh`] is told at its start.
@@ -30,32 +41,12 @@ pub struct Config {
     pub server: ServerConfig,
     /// How other services are called.
     pub client: ClientConfig,
-}
-
-/// Where Consul (or the embedded registry) is, and who we are to it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct RegistryConfig {
-    /// The agent's address as Consul's own tools take it: `host:port`, `http://host:port` or `https://host:port`.
-    /// `CONSUL_HTTP_ADDR`; default `http://127.0.0.1:8500`.
-    pub address: String,
-    /// An ACL token. `CONSUL_HTTP_TOKEN`.
-    pub token: Option<Secret>,
-    /// A file that holds the ACL token, read again when it changes; it goes before `token`.
-    /// `CONSUL_HTTP_TOKEN_FILE`.
-    pub token_file: Option<PathBuf>,
-    /// A PEM file of certificate authorities that sign the agent's certificate. `CONSUL_CACERT`.
-    pub ca_cert: Option<PathBuf>,
-    /// A PEM file with a client certificate for the agent. `CONSUL_CLIENT_CERT`.
-    pub client_cert: Option<PathBuf>,
-    /// The PEM file with the key of `client_cert`. `CONSUL_CLIENT_KEY`.
-    pub client_key: Option<PathBuf>,
-    /// The datacenter whose services are called; default: the agent's own.
-    pub datacenter: Option<String>,
-    /// How long a blocking query asks the agent to wait: 1 s to 10 min, default 55 s.
-    #[serde(with = "duration")]
-    pub wait: Duration,
+    /// Where operators say how services are called.
+    pub policy: PolicyConfig,
+    /// Where the instance tells of itself.
+    pub admin: AdminConfig,
+    /// What is measured and traced, and where it is sent.
+    pub telemetry: TelemetryConfig,
 }
 
 /// How a service is served.
@@ -82,9 +73,16 @@ pub struct ServerConfig {
     /// How long the answer may take. Default 20 s.
     #[serde(with = "duration")]
     pub keepalive_timeout: Duration,
+    /// How old a connection may get, give or take 10 %: then its client is asked for another (GOAWAY), and it ends with
+    /// its last call. 0 s for any age. Default 0 s.
+    #[serde(with = "duration")]
+    pub max_connection_age: Duration,
     /// How long a client may take to begin to speak HTTP/2. Default 10 s.
     #[serde(with = "duration")]
     pub handshake_timeout: Duration,
+    /// How long a caller may leave what it is sent before its call is ended with RESOURCE_EXHAUSTED. Default 60 s.
+    #[serde(with = "duration")]
+    pub send_stall: Duration,
     /// How an instance leaves.
     pub drain: DrainConfig,
 }
@@ -113,6 +111,10 @@ pub struct ClientConfig {
     /// How long a call waits for a first instance of a service that has none. Default 2 s.
     #[serde(with = "duration")]
     pub endpoint_wait: Duration,
+    /// How long a service may go uncalled until its watch and its connections end; the next call begins anew (gRPC's
+    /// IDLE_TIMEOUT). Default 10 min.
+    #[serde(with = "duration")]
+    pub idle_timeout: Duration,
     /// How long one connection attempt may take. Default 5 s.
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
@@ -122,6 +124,10 @@ pub struct ClientConfig {
     pub max_header_bytes: u32,
     /// Connections to one endpoint, opened when the peer's limit of streams is reached: 1 to 64. Default 8.
     pub max_connections: usize,
+    /// How old a connection may get, give or take 10 %: then another takes its place, and it ends with its last call.
+    /// 0 s for any age. Default 30 min.
+    #[serde(with = "duration")]
+    pub max_connection_age: Duration,
     /// Silence on a connection to another Selvedge after which it is asked whether it lives. Default 10 s. Peers
     /// of other make are asked every 5 minutes at most, as their servers forbid more (gRFC A8).
     #[serde(with = "duration")]
@@ -129,21 +135,6 @@ pub struct ClientConfig {
     /// How long the answer may take. Default 5 s.
     #[serde(with = "duration")]
     pub keepalive_timeout: Duration,
-}
-
-impl Default for RegistryConfig {
-    fn default() -> Self {
-        Self {
-            address: "http://127.0.0.1:8500".into(),
-            token: None,
-            token_file: None,
-            ca_cert: None,
-            client_cert: None,
-            client_key: None,
-            datacenter: None,
-            wait: Duration::from_secs(55),
-        }
-    }
 }
 
 impl Default for ServerConfig {
@@ -157,7 +148,9 @@ impl Default for ServerConfig {
             max_concurrent_streams: 1_000,
             keepalive_interval: Duration::from_secs(60),
             keepalive_timeout: Duration::from_secs(20),
+            max_connection_age: Duration::ZERO,
             handshake_timeout: Duration::from_secs(10),
+            send_stall: Duration::from_secs(60),
             drain: DrainConfig::default(),
         }
     }
@@ -174,10 +167,12 @@ impl Default for ClientConfig {
         Self {
             default_deadline: Duration::from_secs(15),
             endpoint_wait: Duration::from_secs(2),
+            idle_timeout: Duration::from_secs(600),
             connect_timeout: Duration::from_secs(5),
             max_message_bytes: MIB_4,
             max_header_bytes: KIB_16,
             max_connections: 8,
+            max_connection_age: Duration::from_secs(30 * 60),
             keepalive_interval: Duration::from_secs(10),
             keepalive_timeout: Duration::from_secs(5),
         }
@@ -195,8 +190,8 @@ impl Config {
     }
 
     /// Reads Consul's own variables (`CONSUL_HTTP_ADDR`, `CONSUL_HTTP_TOKEN`, `CONSUL_HTTP_TOKEN_FILE`,
-    /// `CONSUL_HTTP_SSL`, `CONSUL_CACERT`, `CONSUL_CLIENT_CERT`, `CONSUL_CLIENT_KEY`), and before those
-    /// `SELVEDGE_*`: lists with commas between, durations as `1500ms`, `2s`, `5m`, `1h`.
+    /// `CONSUL_HTTP_SSL`, `CONSUL_CACERT`, `CONSUL_CLIENT_CERT`, `CONSUL_CLIENT_KEY`) and OpenTelemetry's
+    /// ([`TelemetryConfig`]), and before those `SELVEDGE_*`: lists with commas between, durations as `1500ms`, `2s`, `5m`, `1h`.
     ///
     /// # Errors
     ///
@@ -225,22 +220,15 @@ impl Config {
         if service.is_empty() || service.len() > 63 || !service.chars().all(named) {
             return Err(Error::config("service", &format!("{service:?} is not 1 to 63 of a-z, 0-9 and -")));
         }
-        registry.url()?;
-        if registry.wait < Duration::from_secs(1) || registry.wait > Duration::from_secs(600) {
-            return Err(Error::config("registry.wait", "must be 1s to 600s"));
-        }
-        if registry.client_cert.is_some() != registry.client_key.is_some() {
-            return Err(Error::config(
-                "registry.client_cert",
-                "goes together with registry.client_key: set both or none",
-            ));
-        }
+        registry.validate()?;
         if !(1..=64).contains(&client.max_connections) {
             return Err(Error::config("client.max_connections", "must be 1 to 64"));
         }
         if server.max_concurrent_streams == 0 {
             return Err(Error::config("server.max_concurrent_streams", "must be at least 1"));
         }
+        self.policy.validate()?;
+        self.telemetry.validate()?;
         validate_sizes(server, client)?;
         validate_durations(server, client)
     }
@@ -264,50 +252,20 @@ fn validate_sizes(server: &ServerConfig, client: &ClientConfig) -> Result<(), Er
 fn validate_durations(server: &ServerConfig, client: &ClientConfig) -> Result<(), Error> {
     for (key, duration) in [
         ("client.default_deadline", client.default_deadline),
+        ("client.idle_timeout", client.idle_timeout),
         ("client.connect_timeout", client.connect_timeout),
         ("client.keepalive_interval", client.keepalive_interval),
         ("client.keepalive_timeout", client.keepalive_timeout),
         ("server.keepalive_interval", server.keepalive_interval),
         ("server.keepalive_timeout", server.keepalive_timeout),
         ("server.handshake_timeout", server.handshake_timeout),
+        ("server.send_stall", server.send_stall),
     ] {
         if duration.is_zero() {
             return Err(Error::config(key, "must be more than 0s"));
         }
     }
     Ok(())
-}
-
-impl RegistryConfig {
-    /// Returns the agent's base URL, without a path.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for an address that is no URL of an HTTP server.
-    pub fn url(&self) -> Result<reqwest::Url, Error> {
-        let bad = |why: &str| {
-            // What stands before an @ may be a password.
-            let address = self.address.rsplit('@').next().unwrap_or_default();
-            Error::config(
-                "registry.address",
-                &format!("{address:?} {why}: expected http://host:port or https://host:port"),
-            )
-        };
-        if self.address.contains('@') {
-            return Err(bad("has a user before it (a token goes into registry.token)"));
-        }
-        let text = if self.address.contains("://") { self.address.clone() } else { format!("http://{}", self.address) };
-        let url = reqwest::Url::parse(&text).map_err(|error| bad(&format!("is no URL ({error})")))?;
-        match url.scheme() {
-            "http" | "https" => {}
-            other => return Err(bad(&format!("has the scheme {other}, which is not supported"))),
-        }
-        let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
-        if !bare || url.host().is_none() {
-            return Err(bad("has more than a host and a port"));
-        }
-        Ok(url)
-    }
 }
 
 #[cfg(test)]

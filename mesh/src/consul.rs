@@ -2,12 +2,18 @@
 
 pub(crate) mod agent;
 pub(crate) mod health;
+pub(crate) mod kv;
 pub(crate) mod polls;
 
 mod http;
+mod watch;
+
+mod agents;
+mod login;
 mod request;
 mod standing;
-mod watch;
+mod tls;
+mod token;
 
 #[cfg(test)]
 pub(crate) mod fake;
@@ -28,9 +34,10 @@ use bytes::Bytes;
 use crate::{
     config::RegistryConfig,
     consul::{
-        agent::{AgentSelf, Beat, Registration},
+        agent::{AgentSelf, Beat, Registered, Registration},
         health::Entry,
         http::Http,
+        kv::Pairs,
         polls::{Polls, Usage},
         request::{Answer, Cause, Failure, Request},
         standing::{Report, Standing},
@@ -44,10 +51,10 @@ pub(crate) type Watch<T> = watch::Watch<T, Http>;
 /// Names of services, and their tags.
 pub(crate) type Catalog = BTreeMap<String, Option<Vec<String>>>;
 
-/// Consul's agent, or the embedded registry, at a URL. Cheap to clone.
+/// Consul's agent, or one of several, or the embedded registry. Cheap to clone.
 ///
-/// Errors are of the kind [`ErrorKind::Registry`] and name the agent's URL. That the agent cannot be reached is
-/// logged here, once, and once when it is back: callers need not.
+/// Errors are of the kind [`ErrorKind::Registry`] and name the agent's URL. That no agent can be reached is
+/// logged here, once, and once when one is back: callers need not.
 #[derive(Clone, Debug)]
 pub(crate) struct Consul {
     http: Http,
@@ -64,7 +71,7 @@ impl Consul {
     pub(crate) fn new(config: &RegistryConfig) -> Result<Self, Error> {
         let polls = Polls::new();
         let http = Http::new(config, polls.clone())?;
-        let standing = Standing::new(&http.describe());
+        let standing = Standing::new(&http.describe_all());
         let report = Arc::new(Mutex::new(standing.report()));
         Ok(Self { http, standing, datacenter: config.datacenter.clone(), polls, report })
     }
@@ -81,6 +88,22 @@ impl Consul {
         request.body = Some(Bytes::from(body));
         self.send(&request).await?;
         Ok(())
+    }
+
+    /// Returns what the agent has registered under an id, if anything.
+    pub(crate) async fn registered(&self, id: &str) -> Result<Option<Registered>, Error> {
+        let answer = match self.send(&Request::get(&["agent", "service", id])).await {
+            Ok(answer) => answer,
+            Err(Failure { cause, .. }) if cause.is_status(&[StatusCode::NOT_FOUND]) => return Ok(None),
+            Err(failure) => return Err(failure.error),
+        };
+        serde_json::from_slice(&answer.body).map_err(|error| {
+            let told = format!(
+                "{} gave an answer to GET /v1/agent/service/{id} that is no such JSON: {error}",
+                self.describe()
+            );
+            Error::new(ErrorKind::Registry, told)
+        })
     }
 
     /// Tells the agent that the instance behind a TTL check lives.
@@ -132,9 +155,14 @@ impl Consul {
     /// Whether anybody answers, whatever it is.
     pub(crate) async fn reach(&self) -> Result<(), Error> {
         match self.send(&Request::get(&["status", "leader"])).await {
-            Ok(_) | Err(Failure { cause: Cause::Status(_), .. }) => Ok(()),
+            Ok(_) | Err(Failure { cause: Cause::Status(_) | Cause::UnknownToken, .. }) => Ok(()),
             Err(failure) => Err(failure.error),
         }
+    }
+
+    /// Gives up the token that a login brought; what is asked later logs in anew.
+    pub(crate) async fn log_out(&self) -> Result<(), Error> {
+        Ok(self.http.log_out().await?)
     }
 
     /// Follows the instances of a service with their checks, healthy or not; `usage` is when it was called.
@@ -145,6 +173,13 @@ impl Consul {
     /// Follows the names and tags of all services.
     pub(crate) fn watch_services(&self, wait: Duration) -> Watch<Catalog> {
         self.watch(Request::get(&["catalog", "services"]), wait).seated(self.polls.clone(), None)
+    }
+
+    /// Follows all pairs whose key begins with a prefix, which ends with a slash.
+    pub(crate) fn watch_keys(&self, prefix: &str, wait: Duration) -> Watch<Pairs> {
+        let path: Vec<_> = std::iter::once("kv").chain(prefix.split('/')).collect();
+        let request = Request { or_null: true, ..Request::get(&path).with("recurse", "") };
+        self.watch(request, wait).seated(self.polls.clone(), None)
     }
 
     /// Whether the last single request found nobody: that has been logged.

@@ -6,12 +6,12 @@ pub(crate) mod ages;
 pub(crate) mod by_url;
 mod dns;
 mod feed;
-mod fixed;
+pub(crate) mod fixed;
 mod hold;
 mod memory;
-mod place;
+pub(crate) mod place;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
@@ -31,9 +31,22 @@ pub struct Instance {
     pub tags: Vec<String>,
     /// Metadata of the registration.
     pub meta: BTreeMap<String, String>,
+    /// Its share of the calls, relative to the weights of others: of Consul's `Weights` the one for its health. At
+    /// least 1.
+    pub weight: u32,
+    /// The zone that it is in, if that is known.
+    pub zone: Option<String>,
     /// It vanished from the registry together with more than half of its service, and may be called for a while
     /// (`discovery.hold`) when no other can, if a connection to it still works.
     pub last_resort: bool,
+}
+
+impl Instance {
+    /// Returns an instance of which nothing is known but where it is.
+    pub(crate) fn at(id: impl Into<String>, host: impl Into<String>, port: u16) -> Self {
+        let (tags, meta, zone) = (Vec::new(), BTreeMap::new(), None);
+        Self { id: id.into(), host: host.into(), port, tags, meta, weight: 1, zone, last_resort: false }
+    }
 }
 
 /// What discovery knows of one service.
@@ -61,6 +74,11 @@ pub(crate) trait Resolve: Send + Sync + std::fmt::Debug {
 
     /// Says where it looks, for errors: `consul at http://127.0.0.1:8500`.
     fn describe(&self) -> String;
+
+    /// Returns how long ago the source answered about a service last, while that is followed.
+    fn age(&self, _service: &str) -> Option<Duration> {
+        None
+    }
 
     /// Returns where to note that a service was called.
     fn usage(&self, _service: &str) -> Usage {

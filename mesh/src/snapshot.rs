@@ -37,6 +37,15 @@ pub(crate) struct Record {
     pub(crate) port: u16,
     pub(crate) tags: Vec<String>,
     pub(crate) meta: BTreeMap<String, String>,
+    /// At least 1; files of the first version have none.
+    #[serde(default = "one")]
+    pub(crate) weight: u32,
+    #[serde(default)]
+    pub(crate) zone: Option<String>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// Services and their tags.

@@ -13,7 +13,7 @@ use crate::error::Error;
 pub(crate) type Variables = BTreeMap<String, String>;
 
 /// Parts of the settings that variables reach; others that begin with `SELVEDGE_` belong to programs.
-const SECTIONS: [&str; 4] = ["registry", "discovery", "server", "client"];
+const SECTIONS: [&str; 7] = ["registry", "discovery", "server", "client", "policy", "telemetry", "admin"];
 
 /// Consul's own variables, and what they set.
 const CONSULS: [(&str, &str); 6] = [
@@ -25,6 +25,17 @@ const CONSULS: [(&str, &str); 6] = [
     ("CONSUL_CLIENT_KEY", "registry.client_key"),
 ];
 
+/// OpenTelemetry's own variables, what they set, and the unit that they leave out.
+const OPEN_TELEMETRYS: [(&str, &str, &str); 4] = [
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp.endpoint", ""),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "telemetry.otlp.timeout", "ms"),
+    ("OTEL_METRIC_EXPORT_INTERVAL", "telemetry.otlp.metrics_interval", "ms"),
+    ("OTEL_TRACES_SAMPLER_ARG", "telemetry.traces.sample", ""),
+];
+
+/// Consul's own variables for what only Consul Enterprise has.
+const ENTERPRISES: [(&str, &str); 2] = [("CONSUL_NAMESPACE", "namespaces"), ("CONSUL_PARTITION", "partitions")];
+
 /// One variable and the setting that it sets.
 #[derive(Debug, PartialEq, Eq)]
 struct Setting<'a> {
@@ -34,8 +45,15 @@ struct Setting<'a> {
     text: String,
 }
 
-/// Puts what variables say over `defaults`: first Consul's own, then those of Selvedge.
+/// Puts what variables say over `defaults`: first those of Consul and OpenTelemetry, then those of Selvedge.
 pub(crate) fn merge<T: Serialize + DeserializeOwned>(defaults: &T, variables: &Variables) -> Result<T, Error> {
+    for (variable, what) in ENTERPRISES {
+        let Some(text) = variables.get(variable).filter(|text| !["", "default"].contains(&text.as_str())) else {
+            continue;
+        };
+        let reason = format!("{text:?} is asked for, and {what} are Consul Enterprise's and not supported: unset it");
+        return Err(Error::config(variable, &reason));
+    }
     let broken = |error: serde_json::Error| Error::config("environment", &error.to_string());
     let mut tree = serde_json::to_value(defaults).map_err(broken)?;
     for setting in settings(variables) {
@@ -63,7 +81,11 @@ fn settings(variables: &Variables) -> Vec<Setting<'_>> {
         let (section, _) = path.split_once('.')?;
         SECTIONS.contains(&section).then(|| Setting { variable, path, text: text.clone() })
     });
-    consuls.chain(tls).chain(ours).collect()
+    let others = OPEN_TELEMETRYS.iter().filter_map(|&(variable, path, unit)| {
+        let text = variables.get(variable).filter(|text| !text.is_empty())?;
+        Some(Setting { variable, path: path.into(), text: format!("{text}{unit}") })
+    });
+    consuls.chain(tls).chain(others).chain(ours).collect()
 }
 
 /// `CONSUL_HTTP_SSL` asks for TLS at Consul's address, whatever scheme that names.
@@ -74,11 +96,12 @@ fn tls_address(variables: &Variables) -> Option<String> {
     }
     let address = variables.get("CONSUL_HTTP_ADDR").filter(|text| !text.is_empty());
     let address = address.map_or("127.0.0.1:8500", String::as_str);
-    Some(match address.split_once("://") {
+    let with_tls = |address: &str| match address.split_once("://") {
         Some(("http", rest)) => format!("https://{rest}"),
         Some(_) => address.into(),
         None => format!("https://{address}"),
-    })
+    };
+    Some(address.split(',').map(|address| with_tls(address.trim())).collect::<Vec<_>>().join(","))
 }
 
 /// Sets one setting, or says why that cannot be.
@@ -99,6 +122,10 @@ fn value_like(default: &Value, text: &str) -> Result<Value, String> {
         Value::Object(group) => {
             let known = group.keys().cloned().collect::<Vec<_>>().join(", ");
             Err(format!("is a group: set one of {known} in it"))
+        }
+        Value::Number(number) if number.is_f64() => {
+            let number = text.trim().parse::<f64>().ok().and_then(serde_json::Number::from_f64);
+            number.map(Value::from).ok_or_else(|| format!("{text:?} is no number"))
         }
         Value::Number(_) => {
             text.trim().parse::<u64>().map(Value::from).map_err(|_| format!("{text:?} is no whole number"))

@@ -38,6 +38,15 @@ fn consuls_own_variables_are_honoured() {
 }
 
 #[test]
+fn what_only_consul_enterprise_has_is_refused_by_name() {
+    for variable in ["CONSUL_NAMESPACE", "CONSUL_PARTITION"] {
+        let error = refusal(variable, "team-a");
+        assert!(error.starts_with(variable) && error.contains("not supported"), "{error}");
+        assert!(read(&[(variable, "default")]).is_ok() && read(&[(variable, "")]).is_ok());
+    }
+}
+
+#[test]
 fn tls_is_asked_for_as_consul_does() {
     for (ssl, address, url) in [
         ("true", "127.0.0.1:8501", "https://127.0.0.1:8501/"),
@@ -45,9 +54,11 @@ fn tls_is_asked_for_as_consul_does() {
         ("true", "", "https://127.0.0.1:8500/"),
         ("false", "127.0.0.1:8500", "http://127.0.0.1:8500/"),
         ("", "https://127.0.0.1:8501", "https://127.0.0.1:8501/"),
+        ("true", "127.0.0.1:1,http://127.0.0.1:2", "https://127.0.0.1:1/ https://127.0.0.1:2/"),
     ] {
         let config = read(&[("CONSUL_HTTP_SSL", ssl), ("CONSUL_HTTP_ADDR", address)]).unwrap();
-        assert_eq!(config.registry.url().unwrap().as_str(), url, "{ssl:?} {address:?}");
+        let urls: Vec<_> = config.registry.urls().unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(urls.join(" "), url, "{ssl:?} {address:?}");
     }
 }
 
@@ -140,9 +151,16 @@ fn an_address_is_taken_as_consuls_tools_take_it() {
     let url = |address: &str| RegistryConfig { address: address.into(), ..RegistryConfig::default() }.url();
     assert_eq!(url("127.0.0.1:8500").unwrap().as_str(), "http://127.0.0.1:8500/");
     assert_eq!(url("https://consul.example:8501").unwrap().as_str(), "https://consul.example:8501/");
-    for bad in
-        ["ftp://127.0.0.1", "unix:///run/consul", "http://127.0.0.1:8500/v1", "http://", "http://a b", "http://a#b", ""]
-    {
+    for bad in [
+        "ftp://127.0.0.1",
+        "unix:///run/consul",
+        "http://127.0.0.1:8500/v1",
+        "http://",
+        "http://a b",
+        "http://a#b",
+        "",
+        "a:1,",
+    ] {
         let error = url(bad).unwrap_err().to_string();
         assert!(error.contains("registry.address"), "{error}");
     }
@@ -151,10 +169,17 @@ fn an_address_is_taken_as_consuls_tools_take_it() {
 #[test]
 fn a_bad_setting_is_named() {
     type Change = fn(&mut Config);
-    let changes: [(&str, Change); 7] = [
+    let changes: [(&str, Change); 11] = [
+        ("telemetry.traces.sample", |config| config.telemetry.traces.sample = 1.5),
+        ("telemetry.otlp.endpoint", |config| config.telemetry.otlp.endpoint = Some("collector:4317".into())),
         ("service", |config| config.service = "Users!".into()),
         ("registry.wait", |config| config.registry.wait = Duration::ZERO),
         ("registry.client_cert", |config| config.registry.client_key = Some("key".into())),
+        ("registry.login", |config| config.registry.login.method = "jwt".into()),
+        ("registry.login", |config| {
+            config.registry.token = Some(Secret::new("opensesame"));
+            config.registry.login = LoginConfig { method: "jwt".into(), bearer_token_file: Some("jwt".into()) };
+        }),
         ("client.max_connections", |config| config.client.max_connections = 0),
         ("client.connect_timeout", |config| config.client.connect_timeout = Duration::ZERO),
         ("server.max_message_bytes", |config| config.server.max_message_bytes = 0),
@@ -177,4 +202,21 @@ fn a_secret_is_never_printed() {
     assert!(!serde_json::to_string(&config).unwrap().contains("opensesame"));
     config.registry.address = "http://user:opensesame@127.0.0.1:8500".into();
     assert!(!config.validate().unwrap_err().to_string().contains("opensesame"));
+}
+
+#[test]
+fn the_variables_of_opentelemetry_are_read_and_ours_go_before() {
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "15000"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.5"),
+        ("SELVEDGE_TELEMETRY__TRACES__SAMPLE", "1"),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let telemetry = Config::from_variables("users", &variables).unwrap().telemetry;
+    assert_eq!(telemetry.otlp.endpoint.as_deref(), Some("http://collector:4317"));
+    assert_eq!(telemetry.otlp.timeout, Duration::from_millis(2_500));
+    assert_eq!(telemetry.otlp.metrics_interval, Duration::from_secs(15));
+    assert!((telemetry.traces.sample - 1.0).abs() < f64::EPSILON);
 }

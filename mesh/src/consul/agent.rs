@@ -59,6 +59,23 @@ pub(crate) enum Beat {
     Lost,
 }
 
+/// A registration, as `GET /v1/agent/service/:id` tells it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct Registered {
+    pub(crate) service: String,
+    pub(crate) address: String,
+    pub(crate) port: u16,
+    pub(crate) meta: Option<BTreeMap<String, String>>,
+}
+
+impl Registered {
+    /// Returns who made it, if that was said.
+    pub(crate) fn owner(&self, key: &str) -> Option<&str> {
+        self.meta.as_ref()?.get(key).map(String::as_str)
+    }
+}
+
 /// The part of `GET /v1/agent/self` that is read.
 #[derive(Debug, Deserialize)]
 pub(crate) struct AgentSelf {

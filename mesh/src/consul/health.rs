@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
+/// Metadata that names the zone of an instance: any version of Consul keeps it.
+pub(crate) const ZONE: &str = "zone";
+
 /// One instance with the checks that concern it: its own and its node's.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
@@ -26,6 +29,8 @@ pub(crate) struct Node {
     pub(crate) address: String,
     #[serde(deserialize_with = "or_default")]
     pub(crate) datacenter: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) locality: Locality,
 }
 
 /// The registration.
@@ -43,6 +48,32 @@ pub(crate) struct Service {
     pub(crate) port: i64,
     #[serde(deserialize_with = "or_default")]
     pub(crate) meta: BTreeMap<String, String>,
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) weights: Weights,
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) locality: Locality,
+}
+
+/// The weight of an instance by its health.
+#[derive(Debug, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct Weights {
+    pub(crate) passing: u32,
+    pub(crate) warning: u32,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self { passing: 1, warning: 1 }
+    }
+}
+
+/// Where something runs (Consul 1.16 and later).
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct Locality {
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) zone: String,
 }
 
 /// One check.
@@ -58,9 +89,22 @@ pub(crate) struct Check {
 
 impl Entry {
     /// Whether it may be called, as Envoy sees it: nothing critical, neither of its own, of its node, nor
-    /// maintenance, which is a critical check too. A warning is no reason.
+    /// maintenance, which is a critical check too. A warning is no reason, unless its weight is zero.
     pub(crate) fn is_callable(&self) -> bool {
-        self.checks.iter().all(|check| check.status != "critical")
+        self.weight() > 0 && self.checks.iter().all(|check| check.status != "critical")
+    }
+
+    /// Returns the weight that the registration gives it in its present health.
+    pub(crate) fn weight(&self) -> u32 {
+        let warns = self.checks.iter().any(|check| check.status == "warning");
+        if warns { self.service.weights.warning } else { self.service.weights.passing }
+    }
+
+    /// Returns the zone of the instance, or else of its node, or else what the metadata `zone` says.
+    pub(crate) fn zone(&self) -> Option<&str> {
+        let places = [&self.service.locality.zone, &self.node.locality.zone];
+        let told = places.into_iter().chain(self.service.meta.get(ZONE));
+        told.map(String::as_str).find(|zone| !zone.is_empty())
     }
 
     /// Whether an operator, or the instance itself, took it or its node out.
@@ -116,6 +160,35 @@ mod tests {
             let json = format!(r#"{{"Node":{{"Address":"10.0.0.1"}},"Service":{{"Port":{port}}}}}"#);
             assert_eq!(entry(&json).address(), None, "{port}");
         }
+    }
+
+    #[test]
+    fn the_weight_is_that_of_its_health_and_none_at_all_takes_it_out() {
+        for (weights, status, weight, callable) in [
+            ("null", "passing", 1, true),
+            (r#"{"Passing":10,"Warning":3}"#, "passing", 10, true),
+            (r#"{"Passing":10,"Warning":3}"#, "warning", 3, true),
+            (r#"{"Passing":10,"Warning":0}"#, "warning", 0, false),
+            (r#"{"Passing":10,"Warning":3}"#, "critical", 10, false),
+        ] {
+            let json = format!(r#"{{"Service":{{"Weights":{weights}}},"Checks":[{{"Status":"{status}"}}]}}"#);
+            let entry = entry(&json);
+            assert_eq!((entry.weight(), entry.is_callable()), (weight, callable), "{json}");
+        }
+    }
+
+    #[test]
+    fn the_zone_is_the_services_or_its_nodes_or_what_its_metadata_say() {
+        for (node, service, meta, zone) in
+            [("b", "a", "c", Some("a")), ("b", "", "c", Some("b")), ("", "", "c", Some("c")), ("", "", "", None)]
+        {
+            let json = format!(
+                r#"{{"Node":{{"Locality":{{"Zone":"{node}"}}}},
+                    "Service":{{"Locality":{{"Zone":"{service}"}},"Meta":{{"zone":"{meta}"}}}}}}"#
+            );
+            assert_eq!(entry(&json).zone(), zone, "{json}");
+        }
+        assert_eq!(entry(r#"{"Node":{"Locality":null},"Service":{"Locality":null}}"#).zone(), None);
     }
 
     #[test]

@@ -1,92 +1,179 @@
-//! Sends requests to the agent: its URL, TLS, the token, and what is said when it fails.
+//! Sends requests to the agent that is asked at present: its URL, the token, and what is said when it fails.
 
-use std::{
-    error::Error as StdError,
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use reqwest::{Certificate, Client, Identity, Response, Url, redirect::Policy};
+use reqwest::{Response, Url};
+use tokio::time::{Instant, timeout};
+use tracing::debug;
 
 use crate::{
     config::{RegistryConfig, Secret},
     consul::{
+        agents::Agents,
+        login::{self, Login, Session},
         polls::Polls,
         request::{Answer, Cause, Failure, Request},
+        tls::{Clients, innermost},
+        token::Token,
         watch::Source,
     },
     error::{Error, ErrorKind},
 };
 
-/// Consul closes idle connections after 120 s.
-const POOL_IDLE: Duration = Duration::from_secs(90);
-
-/// Connections that are kept for the next question: with those in use no more than 16.
-const IDLE: usize = 2;
-
 /// More than this of an error's text is left out.
 const LONGEST_TEXT: usize = 300;
 
-/// The agent's HTTP server. Cheap to clone.
+/// How long an agent that gave no answer gets to answer what needs nobody else.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+
+/// The agents' HTTP servers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
-    base: Url,
-    client: Client,
+    agents: Agents,
+    clients: Clients,
     token: Token,
     polls: Polls,
 }
 
-/// Where the ACL token comes from. A file goes before a value, as in Consul's own tools.
-#[derive(Clone, Debug)]
-enum Token {
-    None,
-    Value(Secret),
-    File(Arc<TokenFile>),
-}
-
-/// A file that somebody may replace; the last token that could be read stays in use.
-#[derive(Debug)]
-struct TokenFile {
-    path: PathBuf,
-    last: ArcSwap<Secret>,
-}
-
 impl Http {
     pub(crate) fn new(config: &RegistryConfig, polls: Polls) -> Result<Self, Error> {
-        Ok(Self { base: config.url()?, client: client(config)?, token: Token::new(config)?, polls })
+        let agents = Agents::new(config.urls()?);
+        Ok(Self { agents, clients: Clients::new(config)?, token: Token::new(config)?, polls })
     }
 
-    /// `consul at http://127.0.0.1:8500`.
+    /// Says which agent is asked: `consul at http://127.0.0.1:8500`.
     pub(crate) fn describe(&self) -> String {
-        format!("consul at {}", self.base.as_str().trim_end_matches('/'))
+        self.name(self.agents.present())
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Says which agents may be asked.
+    pub(crate) fn describe_all(&self) -> String {
+        let names: Vec<_> = (0..self.agents.count()).map(|agent| self.name(agent)).collect();
+        names.join(" or ")
+    }
+
+    fn name(&self, agent: usize) -> String {
+        format!("consul at {}", self.agents.url(agent).as_str().trim_end_matches('/'))
+    }
+
+    /// Sends a request and reads the whole answer; to the next agent, if one gives none.
     pub(crate) async fn send(&self, request: &Request) -> Result<Answer, Failure> {
-        let token = self.token.get().await;
-        let mut builder = self.client.request(request.method.clone(), self.url(request)).timeout(request.timeout);
-        if let Some(token) = &token {
+        let mut tries = self.agents.count();
+        loop {
+            let agent = self.agents.present();
+            let result = self.send_to(agent, request).await;
+            tries -= 1;
+            match result {
+                Err(failure) if tries > 0 && self.is_left(agent, &failure).await => {}
+                result => return result,
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn leave(&self) {
+        self.agents.failed(self.agents.present(), &Error::new(ErrorKind::Registry, "it was left"));
+    }
+
+    /// Gives up the token that a login brought.
+    pub(crate) async fn log_out(&self) -> Result<(), Failure> {
+        let Token::Login(login) = &self.token else { return Ok(()) };
+        let Some(session) = login.session().await.take() else { return Ok(()) };
+        self.exchange(self.agents.present(), &login::logout(), Some(&session.token)).await.map(drop)
+    }
+
+    /// Whether another agent is asked from now on, because this one gives no answer to anything.
+    async fn is_left(&self, agent: usize, failure: &Failure) -> bool {
+        let answered = matches!(failure.cause, Cause::Status(_) | Cause::UnknownToken);
+        if answered || self.agents.count() == 1 {
+            return false;
+        }
+        // One request says little: it may have waited for a leader, as it would at any other agent.
+        let request = Request { timeout: SIGN_OF_LIFE, ..Request::get(&["agent", "self"]) };
+        let sign = timeout(SIGN_OF_LIFE, self.exchange(agent, &request, None)).await;
+        let lives = match sign {
+            Ok(Ok(_)) => true,
+            Ok(Err(failure)) => matches!(failure.cause, Cause::Status(_) | Cause::UnknownToken),
+            Err(_) => false,
+        };
+        !lives && self.agents.failed(agent, &failure.error)
+    }
+
+    /// Sends a request with a token; once more, if the agent does not know the token that a login brought.
+    async fn send_to(&self, agent: usize, request: &Request) -> Result<Answer, Failure> {
+        let token = self.token(agent).await?;
+        let result = self.exchange(agent, request, token.as_ref()).await;
+        match (&self.token, &result, &token) {
+            (Token::Login(login), Err(Failure { cause: Cause::UnknownToken, .. }), Some(token)) => {
+                forget(login, token).await;
+                let token = self.token(agent).await?;
+                self.exchange(agent, request, token.as_ref()).await
+            }
+            _ => result,
+        }
+    }
+
+    async fn token(&self, agent: usize) -> Result<Option<Secret>, Failure> {
+        match &self.token {
+            Token::None => Ok(None),
+            Token::Value(token) => Ok(Some(token.clone())),
+            Token::File(file) => Ok(file.read().await),
+            Token::Login(login) => self.log_in(agent, login).await.map(Some),
+        }
+    }
+
+    /// Returns the token of the session, or of another one if its time is over.
+    async fn log_in(&self, agent: usize, login: &Login) -> Result<Secret, Failure> {
+        let mut session = login.session().await;
+        if let Some(session) = session.as_ref().filter(|session| session.is_fresh(Instant::now())) {
+            return Ok(session.token.clone());
+        }
+        let granted = match login.request().await {
+            Ok(request) => self.exchange(agent, &request, None).await,
+            Err(failure) => Err(failure),
+        };
+        match granted.and_then(|answer| Session::read(&answer, Instant::now())) {
+            Ok(new) => {
+                let token = new.token.clone();
+                if let Some(old) = session.replace(new)
+                    && let Err(failure) = self.exchange(agent, &login::logout(), Some(&old.token)).await
+                {
+                    debug!(error = %failure.error, "the token before this one is left to expire");
+                }
+                Ok(token)
+            }
+            Err(failure) => {
+                let Some(old) = session.as_mut() else { return Err(failure) };
+                old.outlasts(Instant::now(), &failure.error).then(|| old.token.clone()).ok_or(failure)
+            }
+        }
+    }
+
+    async fn exchange(&self, agent: usize, request: &Request, token: Option<&Secret>) -> Result<Answer, Failure> {
+        let client = self.clients.get().await;
+        let mut builder = client.request(request.method.clone(), self.url(agent, request)).timeout(request.timeout);
+        if let Some(token) = token {
             builder = builder.header("X-Consul-Token", token.expose());
         }
         if let Some(body) = &request.body {
             builder = builder.header("Content-Type", "application/json").body(body.clone());
         }
-        let response = builder.send().await.map_err(|error| self.lost(request, &error))?;
+        let response = builder.send().await.map_err(|error| self.lost(agent, request, &error))?;
+        self.agents.answered(agent);
         self.polls.note(response.version());
-        if response.status() != StatusCode::OK {
-            return Err(self.refused(request, response, token.is_some()).await);
+        let absent = request.or_null && response.status() == StatusCode::NOT_FOUND;
+        if response.status() != StatusCode::OK && !absent {
+            return Err(self.refused(agent, request, response, token.is_some()).await);
         }
         let (index, filtered) = read_headers(response.headers());
-        let body = response.bytes().await.map_err(|error| self.lost(request, &error))?;
-        Ok(Answer { index, filtered, body })
+        let body = response.bytes().await.map_err(|error| self.lost(agent, request, &error))?;
+        Ok(Answer { index, filtered, body: if absent { Bytes::from_static(b"null") } else { body } })
     }
 
-    fn url(&self, request: &Request) -> Url {
-        let mut url = self.base.clone();
+    fn url(&self, agent: usize, request: &Request) -> Url {
+        let mut url = self.agents.url(agent).clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.clear().push("v1").extend(&request.path);
         }
@@ -96,13 +183,13 @@ impl Http {
         url
     }
 
-    fn lost(&self, request: &Request, error: &reqwest::Error) -> Failure {
-        let name = self.describe();
+    fn lost(&self, agent: usize, request: &Request, error: &reqwest::Error) -> Failure {
+        let name = self.name(agent);
         let told = if error.is_timeout() && !error.is_connect() {
             let seconds = request.timeout.as_secs();
             format!("{name} did not answer {} within {seconds} s", title(request))
         } else if error.is_connect() || error.is_builder() {
-            format!("{name} cannot be reached ({}): {}", innermost(error), self.advice())
+            format!("{name} cannot be reached ({}): {}", innermost(error), advice(self.agents.url(agent)))
         } else {
             format!("{name} ended the connection before its answer to {} ({})", title(request), innermost(error))
         };
@@ -111,19 +198,11 @@ impl Http {
         Failure { cause, error: Error::new(ErrorKind::Registry, told) }
     }
 
-    /// What to do when there is no connection.
-    fn advice(&self) -> &'static str {
-        match self.base.scheme() {
-            "https" => "start it, or set registry.address (CONSUL_HTTP_ADDR) and registry.ca_cert (CONSUL_CACERT)",
-            _ => "start it, or set registry.address (CONSUL_HTTP_ADDR)",
-        }
-    }
-
-    async fn refused(&self, request: &Request, response: Response, with_token: bool) -> Failure {
+    async fn refused(&self, agent: usize, request: &Request, response: Response, with_token: bool) -> Failure {
         let status = response.status();
         let text = response.text().await.unwrap_or_default();
         let text = one_line(&text);
-        let name = self.describe();
+        let name = self.name(agent);
         let told = match (status, with_token) {
             (StatusCode::FORBIDDEN, true) => format!("{name} refused the token for {}: {text}", title(request)),
             (StatusCode::FORBIDDEN, false) => format!(
@@ -132,13 +211,29 @@ impl Http {
             ),
             _ => format!("{name} answered {} to {}: {text}", status.as_u16(), title(request)),
         };
-        Failure { cause: Cause::Status(status), error: Error::new(ErrorKind::Registry, told) }
+        let unknown = status == StatusCode::FORBIDDEN && text.contains("ACL not found");
+        let cause = if unknown { Cause::UnknownToken } else { Cause::Status(status) };
+        Failure { cause, error: Error::new(ErrorKind::Registry, told) }
     }
 }
 
 impl Source for Http {
-    async fn ask(&self, request: Request) -> Result<Answer, Failure> {
-        self.send(&request).await
+    fn agent(&self) -> usize {
+        self.agents.present()
+    }
+
+    async fn ask(&self, agent: usize, request: Request) -> Result<Answer, Failure> {
+        let left = || {
+            let told = format!("{} is asked in place of {}", self.describe(), self.name(agent));
+            Failure { cause: Cause::Left, error: Error::new(ErrorKind::Registry, told) }
+        };
+        tokio::select! {
+            result = self.send_to(agent, &request) => match result {
+                Err(failure) if self.is_left(agent, &failure).await => Err(left()),
+                result => result,
+            },
+            () = self.agents.left(agent) => Err(left()),
+        }
     }
 
     fn describe(&self) -> String {
@@ -146,88 +241,20 @@ impl Source for Http {
     }
 }
 
-impl Token {
-    fn new(config: &RegistryConfig) -> Result<Self, Error> {
-        if let Some(path) = &config.token_file {
-            let text = fs::read_to_string(path).map_err(|error| unreadable("registry.token_file", path, &error))?;
-            let last = ArcSwap::from_pointee(Secret::new(text.trim()));
-            return Ok(Self::File(Arc::new(TokenFile { path: path.clone(), last })));
-        }
-        Ok(config.token.clone().map_or(Self::None, Self::Value))
-    }
-
-    async fn get(&self) -> Option<Secret> {
-        let token = match self {
-            Self::None => return None,
-            Self::Value(token) => token.clone(),
-            Self::File(file) => file.read().await,
-        };
-        Some(token).filter(|token| !token.expose().is_empty())
+/// Forgets a token, unless somebody else did, and has another.
+async fn forget(login: &Login, token: &Secret) {
+    let mut session = login.session().await;
+    if session.as_ref().is_some_and(|session| session.token.expose() == token.expose()) {
+        *session = None;
     }
 }
 
-impl TokenFile {
-    /// Reads it each time: a request to Consul is rare, and a stale token would be refused.
-    async fn read(&self) -> Secret {
-        match tokio::fs::read_to_string(&self.path).await {
-            Ok(text) if !text.trim().is_empty() => self.last.store(Arc::new(Secret::new(text.trim()))),
-            Ok(_) => {}
-            Err(error) => tracing::debug!(path = %self.path.display(), %error, "token file cannot be read"),
-        }
-        Secret::clone(&self.last.load())
+/// What to do when there is no connection.
+fn advice(url: &Url) -> &'static str {
+    match url.scheme() {
+        "https" => "start it, or set registry.address (CONSUL_HTTP_ADDR) and registry.ca_cert (CONSUL_CACERT)",
+        _ => "start it, or set registry.address (CONSUL_HTTP_ADDR)",
     }
-}
-
-/// Makes the client: HTTP/1.1, or HTTP/2 if TLS agrees on it; of certificate authorities only those that it is told.
-fn client(config: &RegistryConfig) -> Result<Client, Error> {
-    let mut builder = Client::builder()
-        // One connection for all must not be dead unseen.
-        .http2_keep_alive_interval(Duration::from_secs(20))
-        .http2_keep_alive_timeout(Duration::from_secs(10))
-        // The agent is a neighbour; and a token is not sent to where an answer points.
-        .no_proxy()
-        .redirect(Policy::none())
-        .connect_timeout(Duration::from_secs(5))
-        .pool_idle_timeout(POOL_IDLE)
-        .pool_max_idle_per_host(IDLE);
-    if let Some(path) = &config.ca_cert {
-        builder = builder.tls_certs_only(authorities(path)?);
-    } else if config.url()?.scheme() == "http" {
-        // The system's authorities are neither needed nor, in a bare container, there.
-        builder = builder.tls_certs_only([]).http1_only();
-    }
-    if let (Some(cert), Some(key)) = (&config.client_cert, &config.client_key) {
-        builder = builder.identity(identity(cert, key)?);
-    }
-    builder.build().map_err(|error| Error::config("registry", &format!("no TLS client: {}", innermost(&error))))
-}
-
-fn authorities(path: &Path) -> Result<Vec<Certificate>, Error> {
-    let bad = |why: &str| Error::config("registry.ca_cert", &format!("{} {why}", path.display()));
-    let pem = fs::read(path).map_err(|error| unreadable("registry.ca_cert", path, &error))?;
-    let certs =
-        Certificate::from_pem_bundle(&pem).map_err(|error| bad(&format!("is no PEM: {}", innermost(&error))))?;
-    if certs.is_empty() {
-        return Err(bad("holds no certificate: expected PEM with BEGIN CERTIFICATE"));
-    }
-    Ok(certs)
-}
-
-fn identity(cert: &Path, key: &Path) -> Result<Identity, Error> {
-    let mut pem = fs::read(cert).map_err(|error| unreadable("registry.client_cert", cert, &error))?;
-    pem.push(b'\n');
-    pem.extend(fs::read(key).map_err(|error| unreadable("registry.client_key", key, &error))?);
-    Identity::from_pem(&pem).map_err(|error| {
-        let files = format!("{} and {}", cert.display(), key.display());
-        Error::config(
-            "registry.client_cert",
-            &format!("{files} hold no PEM certificate and key: {}", innermost(&error)),
-        )
-    })
-}
-
-fn unreadable(key: &str, path: &Path, error: &std::io::Error) -> Error {
-    Error::config(key, &format!("cannot read {}: {error}", path.display()))
 }
 
 /// Reads `X-Consul-Index`, and whether ACLs left something out.
@@ -241,15 +268,6 @@ fn read_headers(headers: &HeaderMap) -> (Option<u64>, bool) {
 fn title(request: &Request) -> String {
     let method: &Method = &request.method;
     format!("{method} /v1/{}", request.path.join("/"))
-}
-
-/// The error that caused all others; those above it only say that there was one.
-fn innermost(error: &dyn StdError) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
 }
 
 fn one_line(text: &str) -> String {

@@ -91,7 +91,19 @@ impl Usage {
     /// Takes note of a call.
     pub(crate) fn note(&self) {
         let after = self.begin.elapsed().as_millis();
-        self.at.store(u64::try_from(after).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
+        // With the flag of who is awake (`client/cluster/idle.rs`) it must have one order.
+        self.at.store(u64::try_from(after).unwrap_or(u64::MAX).max(1), Ordering::SeqCst);
+    }
+
+    /// Returns how long ago the last call was, or, before the first, how old this is.
+    pub(crate) fn unused(&self, now: Instant) -> Duration {
+        let at = Duration::from_millis(self.at.load(Ordering::SeqCst));
+        now.duration_since(self.begin).saturating_sub(at)
+    }
+
+    /// Whether nobody else can take note of a call.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        Arc::strong_count(&self.at) == 1
     }
 
     fn is_of_late(&self, now: Instant) -> bool {

@@ -19,6 +19,8 @@ pub(crate) struct Request {
     pub(crate) query: Vec<(&'static str, String)>,
     pub(crate) body: Option<Bytes>,
     pub(crate) timeout: Duration,
+    /// What is not there (404) is answered with null: that is an answer with an index, too.
+    pub(crate) or_null: bool,
 }
 
 /// A successful answer.
@@ -45,6 +47,10 @@ pub(crate) enum Cause {
     Cut,
     /// No connection, no answer in time, or one that cannot be read.
     Unreachable,
+    /// Another agent is asked from now on.
+    Left,
+    /// The agent does not know the token (any more), or there is none to be had.
+    UnknownToken,
     /// A status other than 200.
     Status(StatusCode),
 }
@@ -58,9 +64,13 @@ impl Request {
         Self::new(Method::PUT, path)
     }
 
+    pub(crate) fn post(path: &[&str]) -> Self {
+        Self::new(Method::POST, path)
+    }
+
     fn new(method: Method, path: &[&str]) -> Self {
         let path = path.iter().map(|&segment| segment.to_owned()).collect();
-        Self { method, path, query: Vec::new(), body: None, timeout: TIMEOUT }
+        Self { method, path, query: Vec::new(), body: None, timeout: TIMEOUT, or_null: false }
     }
 
     /// Adds a parameter to the query.
@@ -84,8 +94,11 @@ impl Request {
 impl Failure {
     /// Whether the agent is well and said no, so that asking again is of no use until somebody changes something.
     pub(crate) fn is_refusal(&self) -> bool {
-        let Cause::Status(status) = self.cause else { return false };
-        status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS
+        match self.cause {
+            Cause::Status(status) => status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS,
+            Cause::UnknownToken => true,
+            Cause::Cut | Cause::Unreachable | Cause::Left => false,
+        }
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Standing {
 pub(crate) struct Report {
     standing: Standing,
     trouble: Option<Trouble>,
+    /// ACLs left something out of its last answer.
+    filtered: bool,
 }
 
 /// What is wrong, as one view sees it.
@@ -31,6 +33,7 @@ enum Trouble {
 struct Tallies {
     gone: Tally,
     refusing: Tally,
+    filtered: Tally,
 }
 
 /// How many views see a trouble, and whether it was told.
@@ -47,7 +50,7 @@ impl Standing {
 
     /// Begins a view that found nothing wrong yet.
     pub(crate) fn report(&self) -> Report {
-        Report { standing: self.clone(), trouble: None }
+        Report { standing: self.clone(), trouble: None, filtered: false }
     }
 
     fn tallies(&self) -> MutexGuard<'_, Tallies> {
@@ -83,6 +86,20 @@ impl Report {
         self.settle();
     }
 
+    /// Takes note of whether ACLs left something out of an answer: logs it if no view saw its like before.
+    pub(crate) fn read(&mut self, filtered: bool, path: &str) {
+        if std::mem::replace(&mut self.filtered, filtered) == filtered {
+            return;
+        }
+        let mut tallies = self.standing.tallies();
+        if !filtered {
+            tallies.filtered.ends();
+        } else if tallies.filtered.begins() {
+            let registry = &self.standing.name;
+            warn!(%registry, path, "the token sees a part of what is registered: services and instances are missing from the answer, and may be from others; grant it service:read and node:read");
+        }
+    }
+
     /// Ends the trouble, and logs it if this was the last view that saw it.
     fn settle(&mut self) {
         let Some(trouble) = self.trouble.take() else { return };
@@ -98,9 +115,11 @@ impl Report {
 
 impl Drop for Report {
     fn drop(&mut self) {
+        let mut tallies = self.standing.tallies();
         if let Some(trouble) = self.trouble {
-            self.standing.tallies().of(trouble).views -= 1;
+            tallies.of(trouble).views -= 1;
         }
+        tallies.filtered.views -= usize::from(self.filtered);
     }
 }
 
@@ -186,6 +205,24 @@ mod tests {
         assert!(logs.lines("WARN")[1].contains("refuses"));
         report.succeeded();
         assert_eq!(told(&logs), (2, 2));
+    }
+
+    #[test]
+    fn what_acls_leave_out_is_told_once_for_all_views() {
+        let (logs, standing) = (Logs::capture(), Standing::new("consul"));
+        let (mut one, mut two) = (standing.report(), standing.report());
+        for _ in 0..2 {
+            one.read(true, "/v1/a");
+            two.read(true, "/v1/b");
+        }
+        assert_eq!(told(&logs), (1, 0));
+        for part in ["/v1/a", "service:read and node:read"] {
+            assert!(logs.lines("WARN")[0].contains(part), "{part}");
+        }
+        drop(one);
+        two.read(false, "/v1/b");
+        two.read(true, "/v1/b");
+        assert_eq!(told(&logs), (2, 0), "another time");
     }
 
     #[test]

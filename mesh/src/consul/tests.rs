@@ -1,9 +1,12 @@
+mod access;
+mod several;
+
 use std::{fs, time::Duration};
 
 use serde_json::json;
 
 use super::{fake::Fake, logs::Logs, *};
-use crate::{config::Secret, consul::agent::Check};
+use crate::consul::agent::Check;
 
 fn consul(fake: &Fake) -> Consul {
     Consul::new(&fake.config()).unwrap()
@@ -106,45 +109,6 @@ async fn the_agents_address_is_its_members() {
     fake.script(403, None, "Permission denied");
     let error = consul(&fake).agent_address().await.unwrap_err();
     assert!(error.to_string().ends_with("grant agent:read, or set server.advertise"), "{error}");
-}
-
-#[tokio::test]
-async fn a_refused_token_is_told_with_what_it_lacks_but_not_itself() {
-    let fake = Fake::start();
-    let lacks = "Permission denied: token with AccessorID '1' lacks permission 'service:write' on \"users\"";
-    let config = RegistryConfig { token: Some(Secret::new("opensesame")), ..fake.config() };
-    let with_token = Consul::new(&config).unwrap();
-    for (consul, token, told) in
-        [(&with_token, Some("opensesame"), "refused the token"), (&consul(&fake), None, "set registry.token")]
-    {
-        fake.script(403, None, lacks);
-        let error = consul.register(&Registration::default(), true).await.unwrap_err();
-        let text = error.to_string();
-        assert_eq!(error.kind(), ErrorKind::Registry);
-        assert_eq!(fake.asked().last().unwrap().token.as_deref(), token);
-        for part in [fake.url.as_str(), told, "'service:write' on \"users\"", "PUT /v1/agent/service/register"] {
-            assert!(text.contains(part), "{text}");
-        }
-        assert!(!text.contains("opensesame") && !format!("{consul:?}").contains("opensesame"));
-    }
-}
-
-#[tokio::test]
-async fn a_token_file_is_read_again_and_goes_before_a_value() {
-    let fake = Fake::start();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("token");
-    fs::write(&path, "one\n").unwrap();
-    let token = Some(Secret::new("value"));
-    let config = RegistryConfig { token, token_file: Some(path.clone()), ..fake.config() };
-    let consul = Consul::new(&config).unwrap();
-    consul.pass("a").await.unwrap();
-    fs::write(&path, "two\n").unwrap();
-    consul.pass("a").await.unwrap();
-    fs::remove_file(&path).unwrap();
-    consul.pass("a").await.unwrap();
-    let tokens: Vec<_> = fake.asked().into_iter().filter_map(|asked| asked.token).collect();
-    assert_eq!(tokens, ["one", "two", "two"], "the last one that could be read stays");
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! The one loop for every blocking query: asks, follows the index, and outlives the agent's absence
 //! (Consul API, blocking queries).
 
-use std::{future::Future, marker::PhantomData, time::Duration};
+use std::{
+    future::Future,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    marker::PhantomData,
+    time::Duration,
+};
 
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::{
     backoff::Backoff,
@@ -27,8 +32,11 @@ const IN_TURN: Duration = Duration::from_secs(10);
 
 /// Where a watch asks.
 pub(crate) trait Source {
-    /// Sends one request.
-    fn ask(&self, request: Request) -> impl Future<Output = Result<Answer, Failure>> + Send;
+    /// Says which of several agents is asked at present: the index of one means nothing to another.
+    fn agent(&self) -> usize;
+
+    /// Sends one request to an agent.
+    fn ask(&self, agent: usize, request: Request) -> impl Future<Output = Result<Answer, Failure>> + Send;
 
     /// Says where it is, for logs.
     fn describe(&self) -> String;
@@ -40,6 +48,8 @@ pub(crate) struct Watch<T, S> {
     source: S,
     request: Request,
     wait: Duration,
+    /// Whose index it is.
+    agent: usize,
     index: u64,
     /// When to ask without the index.
     audit: Instant,
@@ -53,7 +63,8 @@ pub(crate) struct Watch<T, S> {
     backoff: Backoff,
     /// A connection that was cut once while it waited says nothing about the agent.
     cut: bool,
-    filtered: bool,
+    /// Tells the last answer that was read from others.
+    last: Option<u64>,
     random: SmallRng,
     answer: PhantomData<fn() -> T>,
 }
@@ -65,6 +76,7 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
             source,
             request,
             wait,
+            agent: 0,
             index: 0,
             audit: Instant::now() + AUDIT,
             report,
@@ -74,7 +86,7 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
             pace: Pace::default(),
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
             cut: false,
-            filtered: false,
+            last: None,
             random: SmallRng::from_rng(&mut rand::rng()),
             answer: PhantomData,
         }
@@ -92,6 +104,21 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
     /// Errors are no answers: index and value stay. [`Watch::recover`] says when to ask again.
     pub(crate) async fn next(&mut self) -> Result<T, Failure> {
         loop {
+            self.last = None;
+            if let Some(answer) = self.heard().await? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Does the same, with nothing for an answer that is the one before to the byte: those are most, and cost more to
+    /// read than to receive.
+    ///
+    /// # Errors
+    ///
+    /// As [`Watch::next`].
+    pub(crate) async fn heard(&mut self) -> Result<Option<T>, Failure> {
+        loop {
             sleep(self.pace.take(Instant::now())).await;
             if self.standing {
                 sleep(IN_TURN.mul_f64(1.0 - 0.1 * self.random.random::<f64>())).await;
@@ -108,16 +135,24 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
         self.pace.was_news(Instant::now());
     }
 
-    /// Returns the answer, or nothing if it was an older one than is known: then it is asked again, from the
-    /// beginning.
-    async fn ask(&mut self) -> Result<Option<T>, Failure> {
+    /// Returns the answer, if it is another than the one before; or nothing at all if it was an older one than is
+    /// known: then it is asked again, from the beginning.
+    async fn ask(&mut self) -> Result<Option<Option<T>>, Failure> {
+        let agent = self.source.agent();
+        if std::mem::replace(&mut self.agent, agent) != agent {
+            self.index = 0;
+        }
         let audit = Instant::now() >= self.audit;
         let (seat, index) = self.take_seat(if audit { 0 } else { self.index }).await;
         // Earlier by up to a tenth: many watches that began at once do not stay together.
         let wait = self.wait.mul_f64(1.0 - 0.1 * self.random.random::<f64>());
-        let answer = self.source.ask(self.request.clone().blocking(index, wait)).await?;
+        let answer = self.source.ask(agent, self.request.clone().blocking(index, wait)).await?;
         drop(seat);
-        let value = serde_json::from_slice(&answer.body).map_err(|error| self.unreadable(&error))?;
+        let told = digest(&answer.body);
+        let value = match self.last == Some(told) {
+            true => None,
+            false => Some(serde_json::from_slice(&answer.body).map_err(|error| self.unreadable(&error))?),
+        };
         self.succeeded(answer.filtered);
         if audit {
             self.audit = Instant::now() + AUDIT;
@@ -130,7 +165,11 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
         let asked = self.index;
         self.index = if older { 0 } else { next_index(asked, answer.index) };
         // Restored, restarted, or a server that lags: the next answer tells.
-        Ok(Some(value).filter(|_| !(older && asked > 0)))
+        if older && asked > 0 {
+            return Ok(None);
+        }
+        self.last = Some(told);
+        Ok(Some(value))
     }
 
     /// Takes what a question needs: a seat to wait in, or else a turn to ask without waiting. Returns the index to
@@ -152,15 +191,15 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
         self.cut = false;
         self.backoff.reset();
         self.report.succeeded();
-        if filtered && !self.filtered {
-            let (registry, path) = (self.source.describe(), self.path());
-            warn!(%registry, %path, "the token may not read all of this: grant it service:read and node:read");
-        }
-        self.filtered = filtered;
+        self.report.read(filtered, &self.path());
     }
 
     /// Waits before the next try.
     pub(crate) async fn recover(&mut self, failure: &Failure) {
+        if failure.cause == Cause::Left {
+            debug!(path = %self.path(), error = %failure.error, "asking another agent");
+            return;
+        }
         let first_cut = failure.cause == Cause::Cut && self.index > 0 && !self.cut;
         if first_cut {
             self.cut = true;
@@ -180,6 +219,12 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
     fn path(&self) -> String {
         format!("/v1/{}", self.request.path.join("/"))
     }
+}
+
+fn digest(body: &[u8]) -> u64 {
+    let mut digest = DefaultHasher::new();
+    body.hash(&mut digest);
+    digest.finish()
 }
 
 /// Returns the index to ask with next: from the beginning if it went backwards, else at least 1, or the next

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
@@ -55,6 +56,11 @@ impl Ages {
         Age { ages: self.clone(), watch }
     }
 
+    /// Returns how long ago a watch was answered last, while it runs.
+    pub(crate) fn of(&self, watch: &str) -> Option<Duration> {
+        self.answers().get(watch).map(Instant::elapsed)
+    }
+
     fn answers(&self) -> MutexGuard<'_, Answers> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -77,8 +83,6 @@ impl Drop for Age {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::advance;
 
     use super::*;

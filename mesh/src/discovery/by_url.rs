@@ -57,6 +57,10 @@ impl Resolve for Sources {
         self.of(called).usage(called)
     }
 
+    fn age(&self, called: &str) -> Option<Duration> {
+        self.of(called).age(called)
+    }
+
     fn describe_source(&self, called: &str) -> String {
         self.of(called).describe()
     }

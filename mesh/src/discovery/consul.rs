@@ -75,7 +75,7 @@ impl Resolve for ConsulResolver {
         self.instances.follow(service.to_owned(), |feed| {
             debug!(service, "watching instances");
             let watch = self.consul.watch_instances(service, self.wait, self.usage(service));
-            let age = self.ages.begin(format!("instances of {service}"));
+            let age = self.ages.begin(watch_of(service));
             let (service, hold, memory) = (service.to_owned(), Hold::new(self.hold), self.memory.clone());
             let noted = memory.clone();
             let read = move |entries: Vec<Entry>| {
@@ -99,12 +99,24 @@ impl Resolve for ConsulResolver {
 
     fn usage(&self, service: &str) -> Usage {
         let mut usages = self.usages.lock().unwrap_or_else(PoisonError::into_inner);
+        if !usages.contains_key(service) {
+            usages.retain(|_, usage| !usage.is_abandoned());
+        }
         usages.entry(service.to_owned()).or_default().clone()
+    }
+
+    fn age(&self, service: &str) -> Option<Duration> {
+        self.ages.of(&watch_of(service))
     }
 
     fn describe(&self) -> String {
         self.consul.describe()
     }
+}
+
+/// The name of a watch, as metrics tell it.
+fn watch_of(service: &str) -> String {
+    format!("instances of {service}")
 }
 
 /// Publishes what a watch answers, until nobody wants to know.
@@ -116,9 +128,10 @@ where
 {
     // Nothing but what an earlier process knew goes before the first answer.
     let mut first = true;
-    while let Some(answer) = feed.meanwhile(watch.next(), &mut view).await {
+    while let Some(answer) = feed.meanwhile(watch.heard(), &mut view).await {
         match answer {
-            Ok(answer) => {
+            Ok(None) => age.answered(),
+            Ok(Some(answer)) => {
                 first = false;
                 age.answered();
                 if feed.publish(view.see(read(answer), Instant::now())) {
@@ -168,7 +181,8 @@ fn instance(entry: &Entry, owners: usize) -> Option<Instance> {
     };
     let id = if owners > 1 { format!("{}@{}", service.id, entry.node.name) } else { service.id.clone() };
     let (host, tags, meta) = (host.to_owned(), service.tags.clone(), service.meta.clone());
-    Some(Instance { id, host, port, tags, meta, last_resort: false })
+    let (weight, zone) = (entry.weight(), entry.zone().map(str::to_owned));
+    Some(Instance { id, host, port, tags, meta, weight, zone, last_resort: false })
 }
 
 /// Reads the names of services with their tags, sorted: Consul promises no order.

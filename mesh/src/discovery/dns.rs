@@ -1,7 +1,7 @@
 //! Discovery through DNS: `dns://host:port` asks for addresses (A, AAAA), `dns://_service._proto.name` for SRV records.
 //! A server may be named before, as in `dns://10.0.0.2:53/host:port`; else the system's are asked.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use hickory_resolver::{
     TokioResolver,
@@ -205,10 +205,7 @@ fn shortest(ttls: impl Iterator<Item = u32>) -> Duration {
 fn told(mut places: Vec<(String, u16)>) -> Told {
     places.sort();
     places.dedup();
-    let callable = places.into_iter().map(|(host, port)| {
-        let (id, tags, meta) = (format!("{host}-{port}"), Vec::new(), BTreeMap::new());
-        Instance { id, host, port, tags, meta, last_resort: false }
-    });
+    let callable = places.into_iter().map(|(host, port)| Instance::at(format!("{host}-{port}"), host, port));
     Told { callable: callable.collect(), ..Told::default() }
 }
 

@@ -1,6 +1,6 @@
 //! A fixed list of addresses: `fixed://10.0.0.7:50051,10.0.0.8:50051`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use tokio::sync::watch::{self, Receiver};
 
@@ -42,8 +42,7 @@ impl Resolve for Fixed {
 
 fn instance(text: &str) -> Option<Instance> {
     let (host, port) = host_and_port(text)?;
-    let (tags, meta) = (Vec::new(), BTreeMap::new());
-    Some(Instance { id: text.to_owned(), host, port, tags, meta, last_resort: false })
+    Some(Instance::at(text, host, port))
 }
 
 #[cfg(test)]

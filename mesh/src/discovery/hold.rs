@@ -90,14 +90,7 @@ mod tests {
 
     /// An answer that names the ports that may be called, and those in maintenance.
     fn told(callable: &[u16], leaving: &[u16]) -> Told {
-        let instance = |&port: &u16| Instance {
-            id: port.to_string(),
-            host: "127.0.0.1".into(),
-            port,
-            tags: Vec::new(),
-            meta: BTreeMap::new(),
-            last_resort: false,
-        };
+        let instance = |&port: &u16| Instance::at(port.to_string(), "127.0.0.1", port);
         let leaving = leaving.iter().map(|&port| ("127.0.0.1".into(), port)).collect();
         Told { callable: callable.iter().map(instance).collect(), leaving }
     }

@@ -138,11 +138,11 @@ impl View for Named {
 }
 
 fn record(instance: &Instance) -> Record {
-    let Instance { id, host, port, tags, meta, .. } = instance.clone();
-    Record { id, host, port, tags, meta }
+    let Instance { id, host, port, tags, meta, weight, zone, .. } = instance.clone();
+    Record { id, host, port, tags, meta, weight, zone }
 }
 
 fn instance(record: Record) -> Instance {
-    let Record { id, host, port, tags, meta } = record;
-    Instance { id, host, port, tags, meta, last_resort: false }
+    let Record { id, host, port, tags, meta, weight, zone } = record;
+    Instance { id, host, port, tags, meta, weight, zone, last_resort: false }
 }

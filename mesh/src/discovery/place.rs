@@ -10,6 +10,11 @@ pub(crate) fn host_and_port(text: &str) -> Option<(String, u16)> {
     (plain && !host.is_empty()).then(|| (host.to_owned(), port))
 }
 
+/// Writes it again.
+pub(crate) fn host_with_port(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,6 +34,7 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(host_and_port(text), read.map(|(host, port)| (host.to_owned(), port)), "{text}");
+            assert!(read.is_none_or(|(host, port)| host_with_port(host, port) == text), "{text}");
         }
     }
 }

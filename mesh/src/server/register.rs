@@ -1,5 +1,7 @@
 //! The instance in Consul's catalog: what is registered of it, and the heartbeat that keeps it there.
 
+pub(crate) mod claim;
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -19,7 +21,9 @@ use crate::{
         Consul,
         agent::{Beat, Check, Registration},
     },
+    discovery::place::host_with_port,
     error::Error,
+    server::register::claim::{Claim, Finding, OWNER},
 };
 
 /// The agent gives up an instance that was silent for so long.
@@ -90,22 +94,32 @@ fn split(text: &str, default_port: u16) -> Option<(String, u16)> {
 pub(crate) struct Description {
     service: String,
     tags: Vec<String>,
+    meta: BTreeMap<String, String>,
 }
 
 impl Description {
     pub(crate) fn new(service: &str, tags: &[String], served: &[&[u8]]) -> Self {
         let mut tags = tags.to_vec();
         tags.extend(schema_tag(served));
-        Self { service: service.into(), tags }
+        let meta = BTreeMap::from([("selvedge".into(), env!("CARGO_PKG_VERSION").into())]);
+        Self { service: service.into(), tags, meta }
+    }
+
+    /// Adds what else callers are to know of the instance.
+    pub(crate) fn with_meta(mut self, meta: BTreeMap<String, String>) -> Self {
+        self.meta.extend(meta);
+        self
     }
 
     /// `reached` is the host by which the agent reaches the instance.
-    fn registration(&self, advertised: &Advertised, reached: &str) -> Registration {
+    fn registration(&self, advertised: &Advertised, reached: &str, claim: &Claim) -> Registration {
         let Advertised { host, port } = advertised;
-        let id = format!("{}-{reached}-{port}", self.service);
-        let target = if reached.contains(':') { format!("[{reached}]:{port}") } else { format!("{reached}:{port}") };
+        let id = claim.id.to_string();
+        let mut meta = self.meta.clone();
+        meta.insert(OWNER.into(), claim.owner.to_string());
+        let target = host_with_port(reached, *port);
         let lease = Check {
-            check_id: lease_id(&id),
+            check_id: claim.lease(),
             name: "lease".into(),
             ttl: Some(TTL),
             status: "passing",
@@ -119,7 +133,7 @@ impl Description {
             interval: Some(PROBE),
             timeout: Some(PROBE_TIMEOUT),
             status: "passing",
-            deregister_critical_service_after: Some(REAP_AFTER),
+            // Nor reaped by: an instance that cannot work for a while, and says so, is alive.
             failures_before_critical: Some(PROBE_FAILURES),
             ..Check::default()
         };
@@ -129,14 +143,10 @@ impl Description {
             tags: self.tags.clone(),
             address: host.clone().unwrap_or_default(),
             port: *port,
-            meta: BTreeMap::from([("selvedge".into(), env!("CARGO_PKG_VERSION").into())]),
+            meta,
             checks: vec![lease, probe],
         }
     }
-}
-
-fn lease_id(id: &str) -> String {
-    format!("{id}:ttl")
 }
 
 /// Returns the tag by which a gateway knows whether it has seen this schema before.
@@ -155,10 +165,10 @@ pub(crate) enum Standing {
     /// Nothing yet.
     #[default]
     Unknown,
-    /// It was asked to register this id, and may have done so.
-    Asked(Arc<str>),
-    /// It registered this id.
-    Registered(Arc<str>),
+    /// It was asked to register this, and may have done so.
+    Asked(Claim),
+    /// It registered this.
+    Registered(Claim),
 }
 
 /// Keeps the instance registered.
@@ -167,6 +177,10 @@ pub(crate) struct Lease {
     consul: Consul,
     description: Description,
     advertised: Advertised,
+    /// Tells this instance from others with its id.
+    owner: Arc<str>,
+    /// The id that its place gives it is another's: it has one of its own.
+    apart: bool,
     standing: watch::Sender<Standing>,
     /// Ends the lease between two requests, never in one: what the agent was told must be known to the drain.
     stop: CancellationToken,
@@ -185,7 +199,20 @@ impl Lease {
         stop: CancellationToken,
     ) -> (Self, watch::Receiver<Standing>) {
         let (standing, seen) = watch::channel(Standing::Unknown);
-        (Self { consul, description, advertised, standing, stop, beat: BEAT, failing: false, healing: false }, seen)
+        let owner = format!("{:016x}", rand::rng().random::<u64>()).into();
+        let lease = Self {
+            consul,
+            description,
+            advertised,
+            owner,
+            apart: false,
+            standing,
+            stop,
+            beat: BEAT,
+            failing: false,
+            healing: false,
+        };
+        (lease, seen)
     }
 
     #[cfg(test)]
@@ -195,17 +222,17 @@ impl Lease {
 
     /// Registers, however long it takes, and beats; registers again when the agent lost it.
     pub(crate) async fn run(mut self) {
-        while let Some(id) = self.registered().await {
-            while self.waited(self.beat).await && self.beat(&id).await == Beat::Ok {}
+        while let Some(claim) = self.registered().await {
+            while self.waited(self.beat).await && self.beat(&claim).await == Beat::Ok {}
         }
     }
 
-    /// Returns the id, or nothing if it was stopped before.
-    async fn registered(&mut self) -> Option<Arc<str>> {
+    /// Returns what was registered, or nothing if it was stopped before.
+    async fn registered(&mut self) -> Option<Claim> {
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(10));
         while !self.stop.is_cancelled() {
             match self.register().await {
-                Ok(id) => return Some(id),
+                Ok(claim) => return Some(claim),
                 Err(error) => self.failed(&error, "not registered: serving all the same, and trying again"),
             }
             let delay = backoff.next(rand::rng().random());
@@ -214,20 +241,48 @@ impl Lease {
         None
     }
 
-    async fn register(&mut self) -> Result<Arc<str>, Error> {
+    async fn register(&mut self) -> Result<Claim, Error> {
         let reached = match &self.advertised.host {
             Some(host) => host.clone(),
             None => self.consul.agent_address().await?,
         };
-        let registration = self.description.registration(&self.advertised, &reached);
-        let id: Arc<str> = registration.id.as_str().into();
-        self.standing.send_replace(Standing::Asked(Arc::clone(&id)));
+        let claim = self.claim(&reached).await?;
+        let registration = self.description.registration(&self.advertised, &reached, &claim);
+        self.standing.send_replace(Standing::Asked(claim.clone()));
         self.consul.register(&registration, !self.healing).await?;
-        self.standing.send_replace(Standing::Registered(Arc::clone(&id)));
+        self.standing.send_replace(Standing::Registered(claim.clone()));
         self.failing = false;
         self.healing = true;
-        info!(%id, registry = %self.consul.describe(), "registered");
-        Ok(id)
+        info!(id = %claim.id, registry = %self.consul.describe(), "registered");
+        Ok(claim)
+    }
+
+    /// Chooses the id: that of its place, unless another live instance has it.
+    async fn claim(&mut self, reached: &str) -> Result<Claim, Error> {
+        let Advertised { host, port } = &self.advertised;
+        let service = &self.description.service;
+        let own = Claim::new(format!("{service}-{reached}-{port}"), &self.owner);
+        if self.apart {
+            return Ok(own.apart());
+        }
+        let found = self.consul.registered(&own.id).await?;
+        let Some(found) = found else { return Ok(own) };
+        let here = found.service == *service && found.address == *host.as_deref().unwrap_or("") && found.port == *port;
+        let (id, address) = (&own.id, host_with_port(&found.address, found.port));
+        match own.compare(found.owner(OWNER), here, self.healing) {
+            Finding::Own => Ok(own),
+            Finding::Earlier => {
+                info!(%id, "taking over from an earlier process at the same address");
+                Ok(own)
+            }
+            Finding::Another => {
+                self.apart = true;
+                let apart = own.apart();
+                let (service, own_id) = (&found.service, &apart.id);
+                warn!(%id, %address, service, %own_id, "another live instance has this id: registering under one of its own; give each its own server.advertise");
+                Ok(apart)
+            }
+        }
     }
 
     /// Warns of the first failure in a row, unless nobody was there: that is told for all requests together.
@@ -240,13 +295,14 @@ impl Lease {
     }
 
     /// An error is no proof of loss: the agent may be slow, and the next beat is near.
-    async fn beat(&mut self, id: &Arc<str>) -> Beat {
-        match self.consul.pass(&lease_id(id)).await {
+    async fn beat(&mut self, claim: &Claim) -> Beat {
+        match self.consul.pass(&claim.lease()).await {
             Ok(Beat::Ok) => {
                 self.failing = false;
                 Beat::Ok
             }
             Ok(Beat::Lost) => {
+                let id = &claim.id;
                 warn!(%id, registry = %self.consul.describe(), "the agent lost the registration: registering again");
                 Beat::Lost
             }
@@ -264,118 +320,4 @@ impl Lease {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::consul::{fake::Fake, logs::Logs};
-
-    /// A lease of an agent that says no to whatever it is asked, after one that was not there.
-    async fn refused(logs: &Logs) -> (Lease, Fake) {
-        let gone = Fake::start();
-        let consul = Consul::new(&gone.config()).unwrap();
-        let address = gone.stop().await;
-        let advertised = Advertised::new(None, SocketAddr::from(([127, 0, 0, 1], 50))).unwrap();
-        let description = Description::new("echo", &[], &[]);
-        let (mut lease, _) = Lease::new(consul, description, advertised, CancellationToken::new());
-        for _ in 0..2 {
-            let error = lease.register().await.unwrap_err();
-            lease.failed(&error, "not registered");
-        }
-        assert_eq!(logs.lines("WARN").len(), 1, "{:?}", logs.lines("WARN"));
-        assert!(logs.lines("WARN")[0].contains("gone"));
-        let fake = Fake::start_at(&address);
-        for _ in 0..3 {
-            fake.script(403, None, "no");
-        }
-        (lease, fake)
-    }
-
-    #[tokio::test]
-    async fn an_agent_that_is_gone_is_told_of_once_and_a_refusal_once() {
-        let logs = Logs::capture();
-        let (mut lease, _fake) = refused(&logs).await;
-        for _ in 0..3 {
-            let error = lease.register().await.unwrap_err();
-            lease.failed(&error, "not registered");
-        }
-        assert_eq!(logs.lines("WARN").len(), 2, "{:?}", logs.lines("WARN"));
-        assert!(logs.lines("WARN")[1].contains("not registered"));
-        lease.register().await.unwrap();
-        assert!(!lease.failing, "the next refusal is told again");
-    }
-
-    #[tokio::test]
-    async fn heartbeats_that_are_refused_are_told_of_once() {
-        let logs = Logs::capture();
-        let (mut lease, _fake) = refused(&logs).await;
-        let id = "echo-1".into();
-        for _ in 0..3 {
-            assert_eq!(lease.beat(&id).await, Beat::Ok);
-        }
-        assert_eq!(logs.lines("WARN").len(), 2, "{:?}", logs.lines("WARN"));
-        assert!(logs.lines("WARN")[1].contains("heartbeat"));
-        lease.beat(&id).await;
-        assert!(!lease.failing, "the next refusal is told again");
-    }
-
-    #[tokio::test]
-    async fn a_registration_that_was_lost_is_made_again_without_ending_maintenance() {
-        let fake = Fake::start();
-        let consul = Consul::new(&fake.config()).unwrap();
-        let advertised = Advertised::new(None, SocketAddr::from(([127, 0, 0, 1], 50))).unwrap();
-        let (mut lease, _) =
-            Lease::new(consul, Description::new("echo", &[], &[]), advertised, CancellationToken::new());
-        for _ in 0..2 {
-            lease.register().await.unwrap();
-        }
-        let lines: Vec<_> = fake.asked().into_iter().map(|asked| asked.line).collect();
-        let plain = "PUT /v1/agent/service/register";
-        assert_eq!(lines, [&format!("{plain}?replace-existing-checks=true"), plain]);
-    }
-
-    fn advertised(text: Option<&str>, listening: &str) -> Result<(Option<String>, u16), String> {
-        let advertised = Advertised::new(text, listening.parse().unwrap());
-        advertised.map(|found| (found.host, found.port)).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn an_instance_is_reached_by_what_it_advertises_else_by_where_it_listens() {
-        for (text, listening, host, port) in [
-            (None, "127.0.0.1:50", Some("127.0.0.1"), 50),
-            (None, "[::1]:50", Some("::1"), 50),
-            (None, "0.0.0.0:50", None, 50),
-            (None, "[::]:50", None, 50),
-            (Some("echo.example"), "0.0.0.0:50", Some("echo.example"), 50),
-            (Some("echo.example:60"), "0.0.0.0:50", Some("echo.example"), 60),
-            (Some("10.0.0.7"), "127.0.0.1:50", Some("10.0.0.7"), 50),
-            (Some("fd00::7"), "[::]:50", Some("fd00::7"), 50),
-            (Some("[fd00::7]:60"), "[::]:50", Some("fd00::7"), 60),
-            (Some("[fd00::7]"), "[::]:50", Some("fd00::7"), 50),
-        ] {
-            assert_eq!(advertised(text, listening), Ok((host.map(Into::into), port)), "{text:?} {listening}");
-        }
-    }
-
-    #[test]
-    fn an_address_that_nobody_reaches_is_named() {
-        for bad in ["", ":80", "http://echo", "echo:", "echo:0", "echo:70000", "a b", "0.0.0.0", "[::]:5", "[echo]:5"] {
-            let error = advertised(Some(bad), "127.0.0.1:50").unwrap_err();
-            assert!(error.starts_with(&format!("server.advertise: {bad:?} ")), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_schema_tag_changes_with_the_schema_only() {
-        assert_eq!(schema_tag(&[]), None);
-        // sha256("abc") begins with ba7816bf8f01cfea.
-        assert_eq!(schema_tag(&[b"ab", b"c"]).unwrap(), "schema-ba7816bf8f01");
-        assert_ne!(schema_tag(&[b"abd"]), schema_tag(&[b"abc"]));
-    }
-
-    #[test]
-    fn the_agent_probes_an_ipv6_address_in_brackets() {
-        let advertised = Advertised::new(Some("fd00::7"), SocketAddr::from(([0, 0, 0, 0], 50))).unwrap();
-        let registration = Description::new("echo", &[], &[]).registration(&advertised, "fd00::7");
-        assert_eq!(registration.checks[1].grpc.as_deref(), Some("[fd00::7]:50"));
-        assert_eq!(registration.address, "fd00::7");
-    }
-}
+mod tests;

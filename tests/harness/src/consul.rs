@@ -1,6 +1,6 @@
 //! A real Consul, for what must hold against the original.
 
-use std::{path::PathBuf, time::Duration};
+use std::{env, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::header::HeaderMap;
@@ -30,6 +30,32 @@ pub struct Consul {
     _folder: TempDir,
 }
 
+/// Which Consul is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// 1.22, which most tests use.
+    Current,
+    /// 1.19.2, the oldest that is looked at, and only when all tests are asked for.
+    Older,
+}
+
+impl Release {
+    /// Returns those that are asked for: both where `SELVEDGE_TEST_ALL` is `1`, as `cargo xtask test --all` sets it.
+    #[must_use]
+    pub fn asked() -> &'static [Self] {
+        let all = env::var("SELVEDGE_TEST_ALL").is_ok_and(|value| value == "1");
+        if all { &[Self::Current, Self::Older] } else { &[Self::Current] }
+    }
+
+    /// The name of the tool, and the variable that says where it is.
+    fn tool(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Current => ("consul", "SELVEDGE_TEST_CONSUL"),
+            Self::Older => ("older-consul", "SELVEDGE_TEST_OLDER_CONSUL"),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Ports {
     http: u16,
@@ -50,7 +76,7 @@ impl Consul {
     ///
     /// In CI, where no Consul is installed.
     pub async fn start() -> Result<Option<Self>> {
-        Self::start_with(None).await
+        Self::start_release(Release::Current, None).await
     }
 
     /// Starts a Consul that denies all to who does not name the token: an UUID, which may do everything.
@@ -63,12 +89,22 @@ impl Consul {
     ///
     /// As [`Consul::start`].
     pub async fn start_closed(token: &str) -> Result<Option<Self>> {
-        Self::start_with(Some(token)).await
+        Self::start_release(Release::Current, Some(token)).await
     }
 
-    async fn start_with(token: Option<&str>) -> Result<Option<Self>> {
-        let Some(path) = tools::tool("consul", "SELVEDGE_TEST_CONSUL") else {
-            skip(&current_test(), "no consul: run `cargo xtask tools`");
+    /// Starts a Consul of a release, which denies all to who does not name the token, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Consul::start`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Consul::start`].
+    pub async fn start_release(release: Release, token: Option<&str>) -> Result<Option<Self>> {
+        let (name, variable) = release.tool();
+        let Some(path) = tools::tool(name, variable) else {
+            skip(&current_test(), &format!("no {name}: run `cargo xtask path {name}`"));
             return Ok(None);
         };
         let mut failed = None;

@@ -18,6 +18,8 @@ struct Agent(Arc<Mutex<State>>);
 struct State {
     script: VecDeque<Result<Answer, Failure>>,
     last: Answer,
+    /// Which of several agents it is.
+    agent: usize,
     /// Index and time of each question.
     asked: Vec<(u64, Instant)>,
 }
@@ -41,7 +43,12 @@ impl Agent {
 }
 
 impl Source for Agent {
-    async fn ask(&self, request: Request) -> Result<Answer, Failure> {
+    fn agent(&self) -> usize {
+        self.0.lock().unwrap().agent
+    }
+
+    async fn ask(&self, agent: usize, request: Request) -> Result<Answer, Failure> {
+        assert_eq!(agent, self.agent());
         let parameter = |name| request.query.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
         let index = parameter("index").map_or(0, |text| text.parse().unwrap());
         let next = {
@@ -131,6 +138,36 @@ async fn a_lower_index_begins_anew() {
     assert_eq!(answered(&mut watch).await, 3, "an older view is no answer: the next one tells");
     answered(&mut watch).await;
     assert_eq!(agent.indexes(), [0, 9, 0, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_the_one_before_is_not_read_again() {
+    let agent = Agent::new([answer(5, 1), answer(6, 1), failure(Cause::Unreachable), answer(7, 2), answer(6, 1)]);
+    let mut watch = agent.watch(WAIT);
+    assert_eq!(watch.heard().await.unwrap(), Some(1));
+    assert_eq!(watch.heard().await.unwrap(), None, "another index, and the same");
+    let lost = watch.heard().await.unwrap_err();
+    watch.recover(&lost).await;
+    assert_eq!(watch.heard().await.unwrap(), Some(2));
+    // An older view is asked past, and is not what the next answer is compared with.
+    agent.0.lock().unwrap().script.push_back(answer(8, 1));
+    assert_eq!(watch.heard().await.unwrap(), Some(1));
+    assert_eq!(agent.indexes(), [0, 5, 6, 6, 7, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_index_means_nothing_to_another_agent() {
+    let agent = Agent::new([answer(9, 1), failure(Cause::Left), answer(3, 2), answer(4, 3)]);
+    let mut watch = agent.watch(WAIT);
+    assert_eq!(answered(&mut watch).await, 1);
+    let left = watch.next().await.unwrap_err();
+    watch.recover(&left).await;
+    agent.0.lock().unwrap().agent = 1;
+    let begin = Instant::now();
+    assert_eq!(answered(&mut watch).await, 2, "a lower index of another is news");
+    assert_eq!(Instant::now(), begin, "asked at once");
+    assert_eq!(answered(&mut watch).await, 3);
+    assert_eq!(agent.indexes(), [0, 9, 0, 3]);
 }
 
 #[tokio::test(start_paused = true)]

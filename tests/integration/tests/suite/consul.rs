@@ -1,5 +1,13 @@
 //! Discovery against the real Consul: TLS, access control, and an agent that is killed and comes back empty.
 
+mod child;
+mod credentials;
+mod many;
+mod servers;
+mod snapshot;
+mod soak;
+mod traps;
+
 use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,9 +18,9 @@ use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-const TOKEN: &str = "5f9b1c54-8a1e-4d9d-9d0f-0b1f6a1f7c11";
+pub(crate) const TOKEN: &str = "5f9b1c54-8a1e-4d9d-9d0f-0b1f6a1f7c11";
 
-fn mesh(service: &str, change: impl FnOnce(&mut Config)) -> Result<Mesh> {
+pub(crate) fn mesh(service: &str, change: impl FnOnce(&mut Config)) -> Result<Mesh> {
     let mut config = Config::new(service);
     config.server.drain.propagation = Duration::from_millis(50);
     change(&mut config);
@@ -20,7 +28,7 @@ fn mesh(service: &str, change: impl FnOnce(&mut Config)) -> Result<Mesh> {
 }
 
 /// Waits until what is followed is as it should be.
-async fn until(
+pub(crate) async fn until(
     followed: &mut watch::Receiver<Instances>,
     condition: impl Fn(&[Instance]) -> bool,
 ) -> Result<Vec<Instance>> {
@@ -79,16 +87,16 @@ async fn over_tls_all_watches_share_one_connection() -> Result<()> {
     let Some(consul) = Consul::start().await? else { return Ok(()) };
     let folder = TempDir::new()?;
     let path = consul.path();
-    for args in [&["tls", "ca", "create"][..], &["tls", "cert", "create", "-server", "-dc", "dc1"]] {
-        let done = Command::new(path).args(args).current_dir(folder.path()).output()?;
-        ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    }
+    certificates(path, folder.path())?;
     let ports = free_ports()?;
     let _agent = agent(path, folder.path(), ports)?;
     let [https, ..] = ports;
     let caller = mesh("caller", |config| {
         config.registry.address = format!("https://127.0.0.1:{https}");
-        config.registry.ca_cert = Some(folder.path().join("consul-agent-ca.pem"));
+        let file = |name: &str| Some(folder.path().join(name));
+        config.registry.ca_cert = file("consul-agent-ca.pem");
+        config.registry.client_cert = file("dc1-client-consul-0.pem");
+        config.registry.client_key = file("dc1-client-consul-0-key.pem");
     })?;
     let mut followed: Vec<_> = (0..50).map(|number| caller.instances(&format!("s{number}"))).collect();
     let mut own = caller.instances("consul");
@@ -104,11 +112,22 @@ async fn over_tls_all_watches_share_one_connection() -> Result<()> {
     .await
 }
 
-fn agent(path: &Path, folder: &Path, ports: [u16; 3]) -> Result<Program> {
+/// Makes an authority, a certificate for an agent, and one for a client, in a folder.
+pub(crate) fn certificates(consul: &Path, folder: &Path) -> Result<()> {
+    let cert = |kind| ["tls", "cert", "create", kind, "-dc", "dc1"];
+    for args in [&["tls", "ca", "create"][..], &cert("-server"), &cert("-client")] {
+        let done = Command::new(consul).args(args).current_dir(folder).output()?;
+        ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    Ok(())
+}
+
+/// Starts an agent that speaks TLS alone.
+pub(crate) fn agent(path: &Path, folder: &Path, ports: [u16; 3]) -> Result<Program> {
     let [https, serf, server] = ports;
     let file = |name: &str| folder.join(name).display().to_string();
     let tls = format!(
-        "tls {{ defaults {{ ca_file = {:?} cert_file = {:?} key_file = {:?} }} }}",
+        "tls {{ defaults {{ ca_file = {:?} cert_file = {:?} key_file = {:?} }} https {{ verify_incoming = true }} }}",
         file("consul-agent-ca.pem"),
         file("dc1-server-consul-0.pem"),
         file("dc1-server-consul-0-key.pem"),
@@ -122,7 +141,7 @@ fn agent(path: &Path, folder: &Path, ports: [u16; 3]) -> Result<Program> {
 }
 
 /// Connections from this machine to a port of 127.0.0.1.
-fn connections(port: u16) -> Result<usize> {
+pub(crate) fn connections(port: u16) -> Result<usize> {
     let remote = format!("0100007F:{port:04X}");
     let table = fs::read_to_string("/proc/net/tcp")?;
     let to = |line: &&str| {
