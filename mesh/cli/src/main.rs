@@ -1,5 +1,7 @@
 //! The command `selvedge`: one subcommand for each thing it does.
 
+mod explain;
+mod policy;
 mod registry;
 
 use std::process::ExitCode;
@@ -19,6 +21,10 @@ struct Command {
 enum What {
     /// Serve a registry for one machine that speaks Consul's HTTP API.
     Registry(registry::Options),
+    /// Say why a call goes where it goes: policy, instances, and the one that the next call is sent to.
+    Explain(explain::Options),
+    /// Look at policy documents, as they are written into Consul's KV store.
+    Policy(policy::Options),
 }
 
 #[tokio::main]
@@ -28,6 +34,8 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let done = match command.what {
         What::Registry(options) => registry::run(options).await,
+        What::Explain(options) => explain::run(options).await,
+        What::Policy(options) => policy::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

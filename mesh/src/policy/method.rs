@@ -2,12 +2,18 @@
 
 use std::{fmt, time::Duration};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tonic::Code;
 
-use crate::policy::codes::Codes;
+use crate::{
+    config::duration::optional,
+    policy::{codes::Codes, hash_field::HashField, hedge::HedgePolicy, schema::Time},
+};
 
 /// Whether a method may be carried out more than once (`google.protobuf.MethodOptions.IdempotencyLevel`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Idempotency {
     /// It may not.
     #[default]
@@ -19,40 +25,62 @@ pub enum Idempotency {
 }
 
 /// What one origin says of a method; what it does not say stays as it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct MethodPolicy {
     /// Whether it may be carried out more than once.
     pub idempotency: Option<Idempotency>,
     /// The deadline of a call that brings none, of a stream as well.
+    #[serde(with = "optional")]
+    #[schemars(with = "Option<Time>")]
     pub deadline: Option<Duration>,
     /// Attempts in all, those that no server acted on not counted: 1 to 5.
     pub max_attempts: Option<u32>,
     /// Codes that a server answered before any message, which are tried again.
     pub retry_codes: Option<Codes>,
     /// The wait before the second attempt, give or take 20 %.
+    #[serde(with = "optional")]
+    #[schemars(with = "Option<Time>")]
     pub initial_backoff: Option<Duration>,
     /// The longest wait, give or take 20 %.
+    #[serde(with = "optional")]
+    #[schemars(with = "Option<Time>")]
     pub max_backoff: Option<Duration>,
     /// What the wait grows by with each attempt; at least 1.
     pub backoff_multiplier: Option<f64>,
     /// How long one attempt may take to its response headers.
+    #[serde(with = "optional")]
+    #[schemars(with = "Option<Time>")]
     pub per_try_timeout: Option<Duration>,
+    /// How long a call may go without a message either way.
+    #[serde(with = "optional")]
+    #[schemars(with = "Option<Time>")]
+    pub idle_timeout: Option<Duration>,
+    /// Attempts beside one another, in place of retries.
+    pub hedge: Option<HedgePolicy>,
+    /// The field of the request by which calls are hashed, where their service is called by hash.
+    pub hash_field: Option<HashField>,
 }
 
 /// Where a value of a policy comes from; later ones go before earlier ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// Built in, or a setting of the client.
     Default,
     /// The method's options in its proto.
     Proto,
+    /// What the program says of the service ([`Builder::cluster_policy`](crate::Builder::cluster_policy)).
+    Program,
+    /// The document of the service in Consul's KV store.
+    Kv,
     /// [`CallOptions`](crate::CallOptions).
     CallSite,
 }
 
 /// A value and its origin.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Sourced<T> {
     /// The value in force.
     pub value: T,
@@ -80,6 +108,12 @@ pub struct Policy {
     pub backoff_multiplier: Sourced<f64>,
     /// How long one attempt may take to its response headers.
     pub per_try_timeout: Sourced<Option<Duration>>,
+    /// How long a call may go without a message either way.
+    pub idle_timeout: Sourced<Option<Duration>>,
+    /// Attempts beside one another.
+    pub hedge: Sourced<Option<HedgePolicy>>,
+    /// The field by which calls are hashed.
+    pub hash_field: Sourced<Option<HashField>>,
 }
 
 /// Most attempts of one call (gRFC A6).
@@ -97,6 +131,9 @@ impl Policy {
             max_backoff: built_in(Duration::from_millis(250)),
             backoff_multiplier: built_in(2.0),
             per_try_timeout: built_in(None),
+            idle_timeout: built_in(None),
+            hedge: built_in(None),
+            hash_field: built_in(None),
         }
     }
 
@@ -111,6 +148,9 @@ impl Policy {
         lay(&mut self.max_backoff, origin, said.max_backoff);
         lay(&mut self.backoff_multiplier, origin, said.backoff_multiplier.map(|by| by.max(1.0)));
         lay(&mut self.per_try_timeout, origin, said.per_try_timeout.map(Some));
+        lay(&mut self.idle_timeout, origin, said.idle_timeout.map(Some));
+        lay(&mut self.hedge, origin, said.hedge.map(Some));
+        lay(&mut self.hash_field, origin, said.hash_field.map(Some));
         self
     }
 
@@ -137,8 +177,9 @@ fn lay<T>(over: &mut Sourced<T>, origin: Origin, said: Option<T>) {
     }
 }
 
-impl fmt::Display for Policy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Policy {
+    /// Returns each value as people read it, with its name and its origin.
+    pub(crate) fn rows(&self) -> Vec<(&'static str, Sourced<String>)> {
         let Self { idempotency, deadline, max_attempts, retry_codes, initial_backoff, max_backoff, .. } = self;
         let level = match idempotency.value {
             Idempotency::Unknown => "unknown",
@@ -147,7 +188,10 @@ impl fmt::Display for Policy {
         };
         let time = |time: Option<Duration>| time.map_or_else(|| "none".into(), |time| format!("{time:?}"));
         let growth = &self.backoff_multiplier;
-        for (name, value, origin) in [
+        let hedge = |hedge: HedgePolicy| format!("{} attempts", hedge.max_attempts);
+        let (hedge, field) = (self.hedge.value.map(hedge), self.hash_field.value.map(|field| field.to_string()));
+        let none = || "none".to_owned();
+        let rows = [
             ("idempotency", level.to_owned(), idempotency.origin),
             ("deadline", time(deadline.value), deadline.origin),
             ("max_attempts", max_attempts.value.to_string(), max_attempts.origin),
@@ -156,7 +200,17 @@ impl fmt::Display for Policy {
             ("max_backoff", time(Some(max_backoff.value)), max_backoff.origin),
             ("backoff_multiplier", growth.value.to_string(), growth.origin),
             ("per_try_timeout", time(self.per_try_timeout.value), self.per_try_timeout.origin),
-        ] {
+            ("idle_timeout", time(self.idle_timeout.value), self.idle_timeout.origin),
+            ("hedge", hedge.unwrap_or_else(none), self.hedge.origin),
+            ("hash_field", field.unwrap_or_else(none), self.hash_field.origin),
+        ];
+        rows.into_iter().map(|(name, value, origin)| (name, Sourced { value, origin })).collect()
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, Sourced { value, origin }) in self.rows() {
             writeln!(f, "{name:<19} {value:<16} {origin}")?;
         }
         Ok(())
@@ -168,6 +222,8 @@ impl fmt::Display for Origin {
         f.write_str(match self {
             Self::Default => "default",
             Self::Proto => "proto",
+            Self::Program => "program",
+            Self::Kv => "consul kv",
             Self::CallSite => "call site",
         })
     }
@@ -212,6 +268,9 @@ initial_backoff     25ms             default
 max_backoff         250ms            default
 backoff_multiplier  2                default
 per_try_timeout     200ms            call site
+idle_timeout        none             default
+hedge               none             default
+hash_field          none             default
 ";
         assert_eq!(text, expected);
     }

@@ -7,7 +7,11 @@ use tonic::Code;
 
 use crate::{
     error::Error,
-    policy::method::{Idempotency, MOST_ATTEMPTS, MethodPolicy},
+    policy::{
+        hash_field::{Fields, HashField},
+        hedge::HedgePolicy,
+        method::{Idempotency, MOST_ATTEMPTS, MethodPolicy},
+    },
 };
 
 /// What descriptors say of methods, by path (`/pkg.Service/Method`).
@@ -31,12 +35,32 @@ pub(crate) fn methods(sets: &[&[u8]]) -> Result<Methods, Error> {
     for set in sets {
         let set = wire::Set::decode(*set)
             .map_err(|error| Error::config("descriptors", &format!("these bytes are no FileDescriptorSet: {error}")))?;
+        let fields = fields(&set);
         for (path, method) in set.file.iter().flat_map(methods_of_file) {
-            let read = describe(method).map_err(|why| Error::config("descriptors", &format!("{path}: {why}")))?;
+            let read =
+                describe(method, &fields).map_err(|why| Error::config("descriptors", &format!("{path}: {why}")))?;
             methods.insert(path, read);
         }
     }
     Ok(methods)
+}
+
+/// Returns the fields of all messages of a set.
+fn fields(set: &wire::Set) -> Fields<'_> {
+    let mut fields = Fields::new();
+    for file in &set.file {
+        let package = if file.package.is_empty() { String::new() } else { format!(".{}", file.package) };
+        file.message.iter().for_each(|message| add_fields(&package, message, &mut fields));
+    }
+    fields
+}
+
+fn add_fields<'a>(scope: &str, message: &'a wire::Message, fields: &mut Fields<'a>) {
+    let name = format!("{scope}.{}", message.name);
+    for field in &message.field {
+        fields.insert((name.clone(), &field.name), (field.number.cast_unsigned(), &field.type_name));
+    }
+    message.nested.iter().for_each(|nested| add_fields(&name, nested, fields));
 }
 
 fn methods_of_file(file: &wire::File) -> impl Iterator<Item = (String, &wire::Method)> {
@@ -47,7 +71,7 @@ fn methods_of_file(file: &wire::File) -> impl Iterator<Item = (String, &wire::Me
     })
 }
 
-fn describe(method: &wire::Method) -> Result<Method, String> {
+fn describe(method: &wire::Method, fields: &Fields<'_>) -> Result<Method, String> {
     let options = method.options.as_ref();
     let level = match options.map(|options| options.idempotency_level) {
         Some(1) => Idempotency::NoSideEffects,
@@ -55,6 +79,13 @@ fn describe(method: &wire::Method) -> Result<Method, String> {
         _ => Idempotency::Unknown,
     };
     let mut policy = options.and_then(|options| options.policy.as_ref()).map(read).transpose()?.unwrap_or_default();
+    let hash_field = options.and_then(|options| options.policy.as_ref()).map(|policy| policy.hash_field.as_str());
+    policy.hash_field = match hash_field {
+        None | Some("") => None,
+        Some(names) => {
+            Some(HashField::named(names, &method.input_type, fields).map_err(|why| format!("hash_field: {why}"))?)
+        }
+    };
     // What the proto does not say is the default's, and not the proto's.
     policy.idempotency = (level != Idempotency::Unknown).then_some(level);
     Ok(Method { unary: !method.client_streaming && !method.server_streaming, policy })
@@ -78,7 +109,23 @@ fn read(policy: &wire::Policy) -> Result<MethodPolicy, String> {
         max_backoff: time("retry.max_backoff", retry.max_backoff.as_ref())?,
         backoff_multiplier: retry.backoff_multiplier,
         per_try_timeout: time("retry.per_try_timeout", retry.per_try_timeout.as_ref())?,
+        idle_timeout: time("idle_timeout", policy.idle_timeout.as_ref())?,
+        hedge: policy.hedge.as_ref().map(hedge).transpose()?,
+        hash_field: None,
     })
+}
+
+fn hedge(said: &wire::Hedge) -> Result<HedgePolicy, String> {
+    let default = HedgePolicy::default();
+    let max_attempts = said.max_attempts.unwrap_or(default.max_attempts);
+    if !(1..=MOST_ATTEMPTS).contains(&max_attempts) {
+        return Err(format!("hedge.max_attempts must be 1 to {MOST_ATTEMPTS}"));
+    }
+    if said.quantile.is_some_and(|quantile| !(0.5..=0.999).contains(&quantile)) {
+        return Err("hedge.quantile must be 0.5 to 0.999".into());
+    }
+    let delay = said.delay.map(|delay| Duration::try_from(delay).map_err(|_| "hedge.delay must not be negative"));
+    Ok(HedgePolicy { max_attempts, delay: delay.transpose()?, quantile: said.quantile })
 }
 
 fn codes(numbers: &[i32]) -> Result<Vec<Code>, String> {
@@ -108,8 +155,30 @@ mod wire {
     pub(super) struct File {
         #[prost(string, tag = "2")]
         pub(super) package: String,
+        #[prost(message, repeated, tag = "4")]
+        pub(super) message: Vec<Message>,
         #[prost(message, repeated, tag = "6")]
         pub(super) service: Vec<Service>,
+    }
+
+    #[derive(prost::Message)]
+    pub(super) struct Message {
+        #[prost(string, tag = "1")]
+        pub(super) name: String,
+        #[prost(message, repeated, tag = "2")]
+        pub(super) field: Vec<Field>,
+        #[prost(message, repeated, tag = "3")]
+        pub(super) nested: Vec<Message>,
+    }
+
+    #[derive(prost::Message)]
+    pub(super) struct Field {
+        #[prost(string, tag = "1")]
+        pub(super) name: String,
+        #[prost(int32, tag = "3")]
+        pub(super) number: i32,
+        #[prost(string, tag = "6")]
+        pub(super) type_name: String,
     }
 
     #[derive(prost::Message)]
@@ -124,6 +193,8 @@ mod wire {
     pub(super) struct Method {
         #[prost(string, tag = "1")]
         pub(super) name: String,
+        #[prost(string, tag = "2")]
+        pub(super) input_type: String,
         #[prost(message, optional, tag = "4")]
         pub(super) options: Option<Options>,
         #[prost(bool, tag = "5")]
@@ -146,6 +217,22 @@ mod wire {
         pub(super) deadline: Option<prost_types::Duration>,
         #[prost(message, optional, tag = "2")]
         pub(super) retry: Option<Retry>,
+        #[prost(message, optional, tag = "3")]
+        pub(super) hedge: Option<Hedge>,
+        #[prost(string, tag = "4")]
+        pub(super) hash_field: String,
+        #[prost(message, optional, tag = "5")]
+        pub(super) idle_timeout: Option<prost_types::Duration>,
+    }
+
+    #[derive(prost::Message)]
+    pub(super) struct Hedge {
+        #[prost(uint32, optional, tag = "1")]
+        pub(super) max_attempts: Option<u32>,
+        #[prost(message, optional, tag = "2")]
+        pub(super) delay: Option<prost_types::Duration>,
+        #[prost(double, optional, tag = "3")]
+        pub(super) quantile: Option<f64>,
     }
 
     #[derive(prost::Message)]

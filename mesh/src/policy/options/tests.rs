@@ -8,7 +8,7 @@ fn compile(methods: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let source = format!(
         "syntax = \"proto3\";\npackage test.v1;\nimport \"selvedge/mesh/v1/options.proto\";\n\
-         message Text {{}}\nservice Echo {{\n{methods}\n}}\n"
+         message Text {{ string text = 1; Inner inner = 2; message Inner {{ string text = 7; }} }}\nservice Echo {{\n{methods}\n}}\n"
     );
     fs::write(folder.path().join("echo.proto"), source).unwrap();
     let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
@@ -60,6 +60,9 @@ fn options_of_a_method_say_its_policy() {
              backoff_multiplier: 1.5
              per_try_timeout: {nanos: 300000000}
            }
+           hedge: {max_attempts: 3, delay: {nanos: 20000000}, quantile: 0.95}
+           hash_field: 'inner.text'
+           idle_timeout: {seconds: 30}
          };",
     )
     .unwrap();
@@ -74,6 +77,9 @@ fn options_of_a_method_say_its_policy() {
         max_backoff: millis(1_000),
         backoff_multiplier: Some(1.5),
         per_try_timeout: millis(300),
+        idle_timeout: millis(30_000),
+        hedge: Some(HedgePolicy { max_attempts: 3, delay: millis(20), quantile: Some(0.95) }),
+        hash_field: Some(serde_json::from_str("\"2.7\"").unwrap()),
     };
     assert_eq!(policy, expected);
 }
@@ -87,6 +93,10 @@ fn what_the_options_do_not_say_stays_open() {
 #[test]
 fn a_policy_that_cannot_be_kept_is_refused_and_its_method_named() {
     for (policy, reason) in [
+        ("hedge: {max_attempts: 6}", "hedge.max_attempts must be 1 to 5"),
+        ("hedge: {quantile: 1}", "hedge.quantile must be 0.5 to 0.999"),
+        ("hash_field: \"inner.none\"", "hash_field: test.v1.Text.Inner has no field \"none\""),
+        ("idle_timeout: {}", "idle_timeout must be more than zero"),
         ("retry: {max_attempts: 0}", "retry.max_attempts must be 1 to 5"),
         ("retry: {max_attempts: 6}", "retry.max_attempts must be 1 to 5"),
         ("retry: {backoff_multiplier: 0.5}", "retry.backoff_multiplier must be at least 1"),
