@@ -3,15 +3,26 @@
 pub(crate) mod call;
 pub(crate) mod outcome;
 
+pub(crate) mod key;
+
+pub(crate) mod field;
+pub(crate) mod hash;
 pub(crate) mod route;
 
 pub(crate) mod metrics;
+pub(crate) mod trace;
 
 pub(crate) mod deadline;
+pub(crate) mod quiet;
 
 pub(crate) mod fault;
+pub(crate) mod mirror;
+
+pub(crate) mod hedge;
+pub(crate) mod latency;
 
 pub(crate) mod budget;
+pub(crate) mod pushback;
 pub(crate) mod replay;
 pub(crate) mod retry;
 
@@ -30,10 +41,12 @@ pub(crate) mod observe;
 pub(crate) mod outlier;
 pub(crate) mod standing;
 
+pub(crate) mod changes;
 pub(crate) mod pool;
 
 pub(crate) mod connect;
 pub(crate) mod pump;
+pub(crate) mod socket;
 pub(crate) mod stream;
 
 #[cfg(test)]

@@ -1,100 +1,113 @@
-//! Picks an endpoint: by power of two choices over cost, or in turn.
+//! Picks an endpoint: by power of two choices over cost, or in turn. By hash, a ring or a table says which.
+
+pub(crate) mod group;
+
+pub(crate) mod maglev;
+pub(crate) mod ring;
+mod weights;
 
 use rand::Rng;
+
+use crate::client::balance::group::{Group, two};
 
 /// Pairs that are drawn before all endpoints are looked at.
 const DRAWS: usize = 3;
 
-/// What a pick needs to know of one endpoint.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Candidate {
-    /// Connected, and taking calls.
-    pub(crate) ready: bool,
-    /// Neither ejected nor with an open breaker; all are while most are not.
-    pub(crate) sound: bool,
+/// How fit an endpoint is for an attempt: a fitter one goes first, and what is not ready is never picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fitness {
+    /// It has no connection that takes calls.
+    Unready,
+    /// It is ejected, or its breaker is open; none is while most would be.
+    Out,
     /// An earlier attempt of the same call went there.
-    pub(crate) tried: bool,
+    Tried,
+    /// Nothing speaks against it.
+    Fresh,
+}
+
+/// What an endpoint costs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Price {
     /// What one more call would cost there.
     pub(crate) cost: f32,
     /// It was idle for so long that its cost says little.
     pub(crate) due: bool,
 }
 
-/// Returns which of `count` endpoints the next attempt goes to: of two drawn at random the one that is due, else
-/// the cheaper. One that is not sound is picked only when none is; of those left, one that was tried only when all were;
-/// one that is not ready, never.
-pub(crate) fn pick(count: usize, rng: &mut impl Rng, look: impl Fn(usize) -> Candidate) -> Option<usize> {
-    let fresh =
-        |at: usize| Some(look(at)).filter(|seen| seen.ready && seen.sound && !seen.tried).map(|seen| (at, seen));
-    for _ in 0..DRAWS.min(count) {
-        let (a, b) = two(count, rng);
-        let drawn = match (fresh(a), fresh(b)) {
-            (Some(a), Some(b)) => better(a, b),
-            // One of a pair would be picked for its neighbour's sake: only a small set has no other pair.
-            _ => continue,
-        };
-        return Some(drawn);
-    }
-    // Many are not: draw among those that are.
-    let left = left(count, &look);
-    match left.len() {
-        0 => None,
-        1 => Some(left[0]),
-        count => {
-            let (a, b) = two(count, rng);
-            Some(better((left[a], look(left[a])), (left[b], look(left[b]))))
-        }
-    }
+/// What a pick looks at.
+pub(crate) trait Scene {
+    fn fitness(&self, at: usize) -> Fitness;
+    fn price(&self, at: usize) -> Price;
 }
 
-/// Returns which of `count` endpoints is next in turn. What may not be picked is passed over, and its turn is taken: so
+/// Returns which endpoint of a group the next attempt goes to: of two drawn by weight the one that is due, else the
+/// cheaper; of those that are less than fresh, only when none is.
+pub(crate) fn pick(group: &Group, rng: &mut impl Rng, scene: &impl Scene) -> Option<usize> {
+    fresh(group, rng, scene).or_else(|| {
+        let best = group.all().map(|at| scene.fitness(at)).max()?;
+        if best == Fitness::Unready { None } else { among(group, best, rng, scene) }
+    })
+}
+
+/// Returns the one that [`pick`] would, if it is fresh.
+pub(crate) fn fresh(group: &Group, rng: &mut impl Rng, scene: &impl Scene) -> Option<usize> {
+    let is_fresh = |at: usize| scene.fitness(at) == Fitness::Fresh;
+    for _ in 0..DRAWS.min(group.count()) {
+        let (a, b) = group.pair(rng)?;
+        // One of a pair would be picked for its neighbour's sake: only a small set has no other pair.
+        if is_fresh(a) && is_fresh(b) {
+            return Some(better(a, b, group.margin(), scene));
+        }
+    }
+    among(group, Fitness::Fresh, rng, scene)
+}
+
+/// Returns which endpoint of a group is next in turn. What may not be picked is passed over, and its turn is taken: so
 /// its neighbour gets no more than the others.
-pub(crate) fn next(count: usize, turn: impl Fn() -> usize, look: impl Fn(usize) -> Candidate) -> Option<usize> {
-    for _ in 0..count {
-        let at = turn() % count;
-        let seen = look(at);
-        if seen.ready && seen.sound && !seen.tried {
-            return Some(at);
-        }
+pub(crate) fn next(group: &Group, turn: impl Fn() -> usize, scene: &impl Scene) -> Option<usize> {
+    next_fresh(group, &turn, scene).or_else(|| {
+        let best = group.all().map(|at| scene.fitness(at)).max().filter(|best| *best > Fitness::Unready)?;
+        let of_best = || group.all().filter(|at| scene.fitness(*at) == best);
+        of_best().nth(turn() % of_best().count().max(1))
+    })
+}
+
+/// Returns the one that [`next`] would, if it is fresh.
+pub(crate) fn next_fresh(group: &Group, turn: impl Fn() -> usize, scene: &impl Scene) -> Option<usize> {
+    (0..group.count()).find_map(|_| {
+        let at = group.in_turn(turn())?;
+        (scene.fitness(at) == Fitness::Fresh).then_some(at)
+    })
+}
+
+/// Draws among those of one fitness, of which there may be few.
+fn among(group: &Group, fitness: Fitness, rng: &mut impl Rng, scene: &impl Scene) -> Option<usize> {
+    let left = || group.all().filter(|at| scene.fitness(*at) == fitness);
+    let count = left().count();
+    if count == 0 {
+        return None;
     }
-    let left = left(count, look);
-    if left.is_empty() { None } else { Some(left[turn() % left.len()]) }
+    let (first, second) = two(count, rng);
+    // They may be fewer by now.
+    let a = left().nth(first).or_else(|| left().next())?;
+    let b = left().nth(second).unwrap_or(a);
+    Some(better(a, b, 1.0, scene))
 }
 
-/// Returns those that may be picked: of the ready ones the sound ones, of these the ones that were not tried.
-fn left(count: usize, look: impl Fn(usize) -> Candidate) -> Vec<usize> {
-    let ready: Vec<_> = (0..count).filter(|at| look(*at).ready).collect();
-    rather(rather(ready, |at| look(at).sound), |at| !look(at).tried)
-}
-
-/// Keeps what is wanted, or all if nothing is.
-fn rather(all: Vec<usize>, wanted: impl Fn(usize) -> bool) -> Vec<usize> {
-    let some: Vec<_> = all.iter().copied().filter(|at| wanted(*at)).collect();
-    if some.is_empty() { all } else { some }
-}
-
-fn better((a, first): (usize, Candidate), (b, second): (usize, Candidate)) -> usize {
+fn better(a: usize, b: usize, margin: f32, scene: &impl Scene) -> usize {
+    let (first, second) = (scene.price(a), scene.price(b));
     match (first.due, second.due) {
         (true, false) => a,
         (false, true) => b,
         (true, true) | (false, false) => {
-            if first.cost <= second.cost {
-                a
-            } else {
+            if second.cost * margin < first.cost {
                 b
+            } else {
+                a
             }
         }
     }
-}
-
-/// Draws two different indices; of one, that one twice.
-fn two(count: usize, rng: &mut impl Rng) -> (usize, usize) {
-    let a = rng.random_range(0..count);
-    if count == 1 {
-        return (a, a);
-    }
-    let b = rng.random_range(0..count - 1);
-    (a, if b >= a { b + 1 } else { b })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::policy::cluster::BreakerPolicy;
+use crate::policy::{cluster::BreakerPolicy, live::Live};
 
 /// What a pick sees of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(crate) enum Pass {
 /// Counts failures in a row. A call that passes a closed one costs two loads.
 #[derive(Debug)]
 pub(crate) struct Breaker {
-    policy: BreakerPolicy,
+    policy: Live,
     start: Instant,
     /// Failures in a row while closed.
     failures: AtomicU32,
@@ -44,7 +44,7 @@ pub(crate) struct Breaker {
 }
 
 impl Breaker {
-    pub(crate) fn new(policy: BreakerPolicy, start: Instant) -> Self {
+    pub(crate) fn new(policy: Live, start: Instant) -> Self {
         Self {
             policy,
             start,
@@ -97,7 +97,7 @@ impl Breaker {
             self.probing.store(false, Ordering::Release);
             return false;
         }
-        let most = self.policy.consecutive_failures;
+        let most = self.policy.load().breaker.consecutive_failures;
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         // Exactly then: of several that fail at once, one opens it.
         let opens = most != 0 && failures == most && self.open_until.load(Ordering::Acquire) == 0;
@@ -123,7 +123,9 @@ impl Breaker {
 
     fn open(&self, now: Instant, random: f64) {
         let times = self.opened.fetch_add(1, Ordering::Relaxed);
-        let until = now.checked_add(open_for(&self.policy, times, random)).map_or(u64::MAX, |at| self.millis(at));
+        let until = now
+            .checked_add(open_for(&self.policy.load().breaker, times, random))
+            .map_or(u64::MAX, |at| self.millis(at));
         self.failures.store(0, Ordering::Relaxed);
         self.open_until.store(until, Ordering::Release);
     }

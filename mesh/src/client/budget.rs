@@ -5,16 +5,15 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use serde::Serialize;
 use tokio::time::Instant;
+
+use crate::policy::cluster::BudgetPolicy;
 
 /// Seconds that calls and retries are remembered.
 const WINDOW: u64 = 10;
-/// Retries a second that are always allowed.
-const FLOOR: u64 = 10;
-/// One retry for so many calls.
-const CALLS_PER_RETRY: u64 = 5;
 
-/// The retry budget of one service: over the last ten seconds no more than 20 % of the calls, and 10 a second
+/// The retry budget of one service: over the last ten seconds no more than a share of the calls, and some a second
 /// (the form of Finagle and Linkerd).
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -36,10 +35,10 @@ impl Budget {
     }
 
     /// Takes the place of one retry, if there is one.
-    pub(crate) fn withdraw(&self, now: Instant) -> bool {
+    pub(crate) fn withdraw(&self, policy: BudgetPolicy, now: Instant) -> bool {
         let _weighing = self.weighing.lock().unwrap_or_else(PoisonError::into_inner);
         let second = self.second(now);
-        let allowed = allowance(self.calls.sum(second));
+        let allowed = allowance(policy, self.calls.sum(second));
         let left = self.retries.sum(second) < allowed;
         if left {
             self.retries.add(second);
@@ -47,13 +46,35 @@ impl Budget {
         left
     }
 
+    /// Returns how many retries there is a place for.
+    pub(crate) fn left(&self, policy: BudgetPolicy, now: Instant) -> u64 {
+        let second = self.second(now);
+        allowance(policy, self.calls.sum(second)).saturating_sub(self.retries.sum(second))
+    }
+
+    /// Returns how it stands.
+    pub(crate) fn standing(&self, policy: BudgetPolicy, now: Instant) -> Balance {
+        let second = self.second(now);
+        let (calls, retries) = (self.calls.sum(second), self.retries.sum(second));
+        Balance { calls, retries, allowed: allowance(policy, calls) }
+    }
+
     fn second(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.start).as_secs()
     }
 }
 
-fn allowance(calls: u64) -> u64 {
-    FLOOR * WINDOW + calls / CALLS_PER_RETRY
+/// How a budget stands: calls and retries of the last ten seconds, and how many retries these calls allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Balance {
+    pub(crate) calls: u64,
+    pub(crate) retries: u64,
+    pub(crate) allowed: u64,
+}
+
+fn allowance(policy: BudgetPolicy, calls: u64) -> u64 {
+    let share = calls as f64 * policy.percent / 100.0;
+    u64::from(policy.per_second) * WINDOW + share as u64
 }
 
 /// Counts of the last seconds; each slot holds the low half of its second above a count of 32 bits.
@@ -112,7 +133,7 @@ mod tests {
                 for _ in 0..wanted {
                     let recent = |seconds: &Vec<u64>| seconds.iter().filter(|at| **at + WINDOW > second).count() as u64;
                     let place = recent(&retries) < 100 + recent(&calls) / 5;
-                    prop_assert_eq!(budget.withdraw(now), place);
+                    prop_assert_eq!(budget.withdraw(BudgetPolicy::default(), now), place);
                     if place {
                         retries.push(second);
                     }

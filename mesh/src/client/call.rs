@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use tonic::body::Body;
 
 use crate::{
+    context::TraceContext,
     policy::method::{Idempotency, MethodPolicy, Policy},
-    telemetry::AttemptLabels,
+    telemetry::{AttemptLabels, span::Span},
 };
 
 /// What a call site says about one call; put it into the extensions of tonic's request.
@@ -46,12 +47,45 @@ pub(crate) struct Call {
     pub(crate) body: Body,
     /// Endpoints that earlier attempts went to.
     pub(crate) tried: Vec<EndpointId>,
+    /// Where it belongs, if a hash says so.
+    pub(crate) hash: Option<u64>,
     /// Earlier attempts that a server may have seen.
     pub(crate) previous: u32,
     /// When the attempt is given up, if that is before the deadline.
     pub(crate) until: Option<Instant>,
+    /// Why it follows another attempt, if it does.
+    pub(crate) retry: Option<Retry>,
     /// Where this attempt went, and the bytes of it.
     pub(crate) traffic: Arc<Traffic>,
+    /// What the trace is told of it: the span of the attempt, and above those of the call.
+    pub(crate) span: Span,
+}
+
+impl Call {
+    /// Returns the first attempt of a call.
+    pub(crate) fn first(route: Route, headers: HeaderMap, body: Body) -> Self {
+        Self {
+            route,
+            headers,
+            body,
+            tried: Vec::new(),
+            hash: None,
+            previous: 0,
+            until: None,
+            retry: None,
+            traffic: Arc::default(),
+            span: Span::default(),
+        }
+    }
+}
+
+/// Why an attempt follows another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Retry {
+    /// No server acted on the one before.
+    pub(crate) transparent: bool,
+    /// How the one before ended: a code such as `UNAVAILABLE`, or what happened to it.
+    pub(crate) reason: &'static str,
 }
 
 /// What is the same for all attempts of a call.
@@ -64,9 +98,17 @@ pub(crate) struct Route {
     pub(crate) policy: Arc<Policy>,
     /// The call is made for one that is a retry, or was made for one.
     pub(crate) for_retry: bool,
+    /// The call is the copy of another.
+    pub(crate) mirrored: bool,
     pub(crate) wait_for_ready: bool,
     pub(crate) deadline: Option<Deadline>,
+    /// Who stands above the call in its trace, and below `trace` the call itself.
+    pub(crate) trace: Option<TraceContext>,
 }
+
+/// In the extensions of a request: it is the copy of another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mirrored;
 
 /// When a call must have ended, and how long that was when it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

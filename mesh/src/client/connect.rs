@@ -1,4 +1,4 @@
-//! One connection: TCP, the HTTP/2 handshake, and the task that drives it with its keepalive and request bodies.
+//! One connection: its socket, the HTTP/2 handshake, and the task that drives it with its keepalive and request bodies.
 
 use std::{
     future::{Future, poll_fn},
@@ -15,15 +15,17 @@ use std::{
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use h2::client::{Builder, Connection, SendRequest};
+use rand::Rng as _;
 use tokio::{
-    net::TcpStream,
     sync::{Notify, mpsc},
-    time,
+    time::{self, Instant},
 };
 
 use crate::{
-    client::pump::Pump,
+    backoff,
+    client::{pump::Pump, socket::Socket},
     keepalive::{Heard, Heeded, Keepalive},
+    random,
 };
 
 /// What a stream may have unread, and a connection: so much memory a peer can fill.
@@ -31,8 +33,6 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// Bytes of one stream that wait to be written.
 const SEND_BUFFER: usize = 256 * 1024;
-/// How long bytes that were written may go unacknowledged (RFC 5482).
-const USER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How connections are made and kept.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) keepalive_timeout: Duration,
     /// How long a connection beyond the first may carry no stream.
     pub(crate) spare_idle: Duration,
+    /// How old a connection may get; zero for any age.
+    pub(crate) max_age: Duration,
 }
 
 /// The sending side of a connection. The connection ends when it is dropped and its last stream ended.
@@ -51,6 +53,8 @@ pub(crate) struct Wire {
     pub(crate) sender: SendRequest<Bytes>,
     pumps: mpsc::UnboundedSender<Pump>,
     state: Arc<State>,
+    /// When another is to take its place.
+    expires: Option<Instant>,
 }
 
 /// What a connection's task tells.
@@ -76,6 +80,11 @@ pub(crate) struct Slot {
 impl Wire {
     pub(crate) fn is_open(&self) -> bool {
         self.state.open.load(Ordering::Acquire)
+    }
+
+    /// Returns when another connection is to take its place.
+    pub(crate) fn expires(&self) -> Option<Instant> {
+        self.expires
     }
 
     /// Takes the place of a stream, if the peer allows one more.
@@ -121,22 +130,14 @@ pub(crate) async fn connect(
 ) -> Result<(Arc<Wire>, Driver), String> {
     let limit = settings.connect_timeout;
     let made = time::timeout(limit, async {
-        let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-        tune(&stream).map_err(|error| error.to_string())?;
+        let stream = Socket::connect(address).await.map_err(|error| error.to_string())?;
         handshake(stream, settings, freed, changed).await
     });
     made.await.unwrap_or_else(|_| Err(format!("no HTTP/2 connection within {limit:?}")))
 }
 
-fn tune(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    #[cfg(any(target_os = "linux", target_os = "android", target_os = "fuchsia"))]
-    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(USER_TIMEOUT))?;
-    Ok(())
-}
-
 async fn handshake(
-    stream: TcpStream,
+    stream: Socket,
     settings: &Settings,
     freed: Arc<Notify>,
     changed: Arc<Notify>,
@@ -170,12 +171,13 @@ async fn handshake(
     let silence = keepalive.silence().map(move |()| keepalive_timeout).boxed();
     let (probe, bodies) = (Some(sender.clone()), FuturesUnordered::new());
     let driver = Driver { connection, probe, fed, bodies, silence, state: Arc::clone(&state), changed };
-    Ok((Arc::new(Wire { sender, pumps, state }), driver))
+    let expires = backoff::expiry(Instant::now(), settings.max_age, random::rng().random());
+    Ok((Arc::new(Wire { sender, pumps, state, expires }), driver))
 }
 
 /// The task of one connection; returns why it ended.
 pub(crate) struct Driver {
-    connection: Connection<Heeded, Bytes>,
+    connection: Connection<Heeded<Socket>, Bytes>,
     /// Asks whether new streams may be opened; gone when the `Wire` is, or it would keep the connection.
     probe: Option<SendRequest<Bytes>>,
     fed: mpsc::UnboundedReceiver<Pump>,

@@ -23,7 +23,7 @@ use crate::{
         standing::{Notices, Permit, Standing},
         stream::{self, Remote},
     },
-    policy::cluster::BreakerPolicy,
+    policy::live::Live,
     telemetry::Metrics,
 };
 
@@ -45,7 +45,7 @@ pub(crate) struct Parts {
     pub(crate) target: Target,
     pub(crate) remote: Remote,
     pub(crate) mean: Arc<Mean>,
-    pub(crate) breaker: BreakerPolicy,
+    pub(crate) policy: Live,
     /// Told when the endpoint becomes ready, or is no longer, and when its standing changes.
     pub(crate) notices: Notices,
 }
@@ -66,11 +66,11 @@ fn stack(metrics: Metrics, name: &str, connection: Connection) -> EndpointStack 
 impl Endpoint {
     /// Makes an endpoint, and the task that keeps it connected for its owner to spawn.
     pub(crate) fn new(parts: Parts) -> (Self, BoxFuture<'static, ()>) {
-        let Parts { id, target, remote, mean, breaker, notices } = parts;
+        let Parts { id, target, remote, mean, policy, notices } = parts;
         let pool = Arc::new(Pool::new(target));
         let (metrics, changed) = (notices.metrics.clone(), notices.changed.clone());
         let load = Arc::new(Load::new(mean, Instant::now()));
-        let standing = Arc::new(Standing::new(breaker, Instant::now(), notices));
+        let standing = Arc::new(Standing::new(policy, Instant::now(), notices));
         let leaves = CancellationToken::new();
         let connection = Connection { pool: Arc::clone(&pool), remote: Arc::new(remote) };
         let stack = stack(metrics, pool.name(), connection);
@@ -85,9 +85,22 @@ impl Endpoint {
         (Self { id, load, standing, pool, stack, _leave: leaves.drop_guard() }, task)
     }
 
+    /// Makes one that looks connected, and never will be.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn ready(parts: Parts) -> Self {
+        let (endpoint, _) = Self::new(parts);
+        endpoint.pool.pretend_ready();
+        endpoint
+    }
+
     /// Whether it has a connection that takes calls.
     pub(crate) fn is_ready(&self) -> bool {
         self.pool.is_ready()
+    }
+
+    /// Returns how many connections it has.
+    pub(crate) fn connections(&self) -> usize {
+        self.pool.connections()
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -103,6 +116,9 @@ impl Endpoint {
     pub(crate) fn call(&self, call: Call, permit: Permit) -> impl Future<Output = Answer> + use<> {
         let (id, deadline) = (self.id, call.route.deadline.map(|deadline| deadline.at));
         call.traffic.went_to(id);
+        if call.span.is_recorded() {
+            call.span.set("selvedge.endpoint", self.name().to_owned());
+        }
         let judge = Judge::new(self.load.begin(Instant::now(), deadline), permit, deadline);
         judge::watch(self.stack.clone().call(call), judge).map(move |answer| answer.map_err(|failure| failure.at(id)))
     }

@@ -23,31 +23,32 @@ use crate::{
         call::Call,
         outcome::{Failure, Outcome},
     },
-    policy::cluster::FaultPolicy,
+    policy::{cluster::FaultPolicy, live::Live},
+    random,
 };
 
 /// Injects faults into what passes.
 #[derive(Clone, Debug)]
 pub(crate) struct Faulty<S> {
     inner: S,
-    source: Option<Arc<Source>>,
+    source: Arc<Source>,
 }
 
 /// Makes [`Faulty`]; one for each service.
 #[derive(Clone, Debug)]
 pub(crate) struct FaultLayer {
-    source: Option<Arc<Source>>,
+    source: Arc<Source>,
 }
 
 #[derive(Debug)]
 struct Source {
-    policy: FaultPolicy,
+    policy: Live,
     active: AtomicU32,
 }
 
 impl FaultLayer {
-    pub(crate) fn new(policy: Option<FaultPolicy>) -> Self {
-        Self { source: policy.map(|policy| Arc::new(Source { policy, active: AtomicU32::new(0) })) }
+    pub(crate) fn new(policy: Live) -> Self {
+        Self { source: Arc::new(Source { policy, active: AtomicU32::new(0) }) }
     }
 }
 
@@ -55,7 +56,7 @@ impl<S> Layer<S> for FaultLayer {
     type Service = Faulty<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Faulty { inner, source: self.source.clone() }
+        Faulty { inner, source: Arc::clone(&self.source) }
     }
 }
 
@@ -69,11 +70,7 @@ impl<S: Stop> Service<Call> for Faulty<S> {
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let Some(source) = &self.source else { return self.inner.call(call) };
-        let mut rng = rand::rng();
-        let fault = draw(&source.policy, rng.random(), rng.random());
-        let active = if fault == Fault::default() { None } else { Active::begin(source) };
-        let Some(active) = active else { return self.inner.call(call) };
+        let Some((fault, active)) = self.source.draw() else { return self.inner.call(call) };
         let mut inner = self.inner.clone();
         async move {
             if let Some(delay) = fault.delay {
@@ -87,6 +84,20 @@ impl<S: Stop> Service<Call> for Faulty<S> {
             inner.call(call).await
         }
         .boxed()
+    }
+}
+
+impl Source {
+    /// Draws the fault of one call, if it has one and not too many have.
+    fn draw(self: &Arc<Self>) -> Option<(Fault, Active)> {
+        let policy = self.policy.load();
+        let policy = policy.fault.as_ref()?;
+        let mut rng = random::rng();
+        let fault = draw(policy, rng.random(), rng.random());
+        if fault == Fault::default() {
+            return None;
+        }
+        Some((fault, Active::begin(self, policy.max_active)?))
     }
 }
 
@@ -107,7 +118,7 @@ fn draw(policy: &FaultPolicy, delay: f64, abort: f64) -> Fault {
 
 fn aborted(service: &str, code: Code) -> Failure {
     let details = ErrorDetails::with_error_info("FAULT", "selvedge", HashMap::new());
-    let text = format!("a fault that the policy of {service:?} asks for (ClusterPolicy::fault)");
+    let text = format!("a fault that the policy of {service:?} asks for (`fault`)");
     Failure::with_status(Outcome::NoEndpoint, Status::with_error_details(code, text, details))
 }
 
@@ -117,8 +128,8 @@ struct Active {
 }
 
 impl Active {
-    fn begin(source: &Arc<Source>) -> Option<Self> {
-        let more = |active: u32| (active < source.policy.max_active).then(|| active + 1);
+    fn begin(source: &Arc<Source>, most: u32) -> Option<Self> {
+        let more = |active: u32| (active < most).then(|| active + 1);
         source.active.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         Some(Self { source: Arc::clone(source) })
     }
@@ -135,7 +146,10 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::client::tests::mock::{self, Mock};
+    use crate::{
+        client::tests::mock::{self, Mock},
+        policy::cluster::ClusterPolicy,
+    };
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -143,7 +157,8 @@ mod tests {
         let mut policy = FaultPolicy::default();
         change(&mut policy);
         let mock = Mock::new(|_, _| async { mock::ok() }.boxed());
-        (FaultLayer::new(Some(policy)).layer(mock.clone()), mock)
+        let policy = ClusterPolicy { fault: Some(policy), ..ClusterPolicy::default() };
+        (FaultLayer::new(policy.into()).layer(mock.clone()), mock)
     }
 
     #[test]

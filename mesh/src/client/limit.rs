@@ -24,25 +24,25 @@ use crate::{
         outcome::{Failure, Outcome},
     },
     error::ErrorKind,
-    policy::cluster::LimitPolicy,
+    policy::{cluster::LimitPolicy, live::Live},
 };
 
 /// Bounds what passes. A place is taken until the body of the answer ended or was dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct Limited<S> {
     inner: S,
-    gate: Option<Arc<Gate>>,
+    gate: Arc<Gate>,
 }
 
 /// Makes [`Limited`]; one for each service.
 #[derive(Clone, Debug)]
 pub(crate) struct LimitLayer {
-    gate: Option<Arc<Gate>>,
+    gate: Arc<Gate>,
 }
 
 #[derive(Debug)]
 struct Gate {
-    policy: LimitPolicy,
+    policy: Live,
     taken: AtomicUsize,
     waiting: AtomicUsize,
     /// Told when a place is given back that somebody waits for.
@@ -50,9 +50,9 @@ struct Gate {
 }
 
 impl LimitLayer {
-    pub(crate) fn new(policy: Option<LimitPolicy>) -> Self {
+    pub(crate) fn new(policy: Live) -> Self {
         let (taken, waiting, freed) = (AtomicUsize::new(0), AtomicUsize::new(0), Notify::new());
-        Self { gate: policy.map(|policy| Arc::new(Gate { policy, taken, waiting, freed })) }
+        Self { gate: Arc::new(Gate { policy, taken, waiting, freed }) }
     }
 }
 
@@ -60,7 +60,7 @@ impl<S> Layer<S> for LimitLayer {
     type Service = Limited<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Limited { inner, gate: self.gate.clone() }
+        Limited { inner, gate: Arc::clone(&self.gate) }
     }
 }
 
@@ -74,8 +74,7 @@ impl<S: Stop> Service<Call> for Limited<S> {
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let Some(gate) = self.gate.clone() else { return self.inner.call(call) };
-        let mut inner = self.inner.clone();
+        let (gate, mut inner) = (Arc::clone(&self.gate), self.inner.clone());
         async move {
             let service = Arc::clone(&call.route.service);
             let place = gate.enter(&service).await?;
@@ -98,6 +97,7 @@ impl Gate {
             return Ok(place);
         }
         let Some(_waiting) = Waiting::join(&self) else { return Err(self.full(service)) };
+        let mut changed = self.policy.changed();
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
@@ -106,23 +106,29 @@ impl Gate {
             if let Some(place) = self.take() {
                 return Ok(place);
             }
-            freed.await;
+            tokio::select! {
+                () = freed => {}
+                // There may be more places now.
+                Ok(()) = changed.changed() => {}
+            }
         }
     }
 
     /// Without a lock: most calls find a place.
     fn take(self: &Arc<Self>) -> Option<Place> {
-        let more = |taken: usize| (taken < self.policy.concurrency.max(1)).then_some(taken + 1);
+        // Without a limit places are counted too: there may be one before they are given back.
+        let most = self.policy.load().limit.map_or(usize::MAX, |limit| limit.concurrency.max(1));
+        let more = |taken: usize| (taken < most).then_some(taken + 1);
         self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
         Some(Place { gate: Arc::clone(self) })
     }
 
     /// It is not sent, and not tried again: that would be more load for who has enough (gRFC A32).
     fn full(&self, service: &str) -> Failure {
-        let LimitPolicy { concurrency, queue } = self.policy;
+        let LimitPolicy { concurrency, queue } = self.policy.load().limit.unwrap_or_default();
         let text = format!(
-            "{concurrency} calls of {service:?} are under way and {queue} wait, which is the limit: raise \
-             ClusterPolicy::limit or call less"
+            "{concurrency} calls of {service:?} are under way and {queue} wait, which is the limit of its policy: \
+             raise `limit` or call less"
         );
         Failure::new(Outcome::NoEndpoint, ErrorKind::Limit, text)
     }
@@ -150,7 +156,8 @@ struct Waiting<'a> {
 
 impl<'a> Waiting<'a> {
     fn join(gate: &'a Gate) -> Option<Self> {
-        let more = |waiting: usize| (waiting < gate.policy.queue).then_some(waiting + 1);
+        let queue = gate.policy.load().limit.map_or(usize::MAX, |limit| limit.queue);
+        let more = |waiting: usize| (waiting < queue).then_some(waiting + 1);
         gate.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok().map(|_| Self { gate })
     }
 }

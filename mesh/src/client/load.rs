@@ -66,16 +66,31 @@ impl Load {
         Self { mean, latency: Ewma::default(), in_flight: AtomicUsize::new(0), fresh_at, picked_at, picked_of }
     }
 
-    /// Returns what one more call costs here: latency times the calls that would share it.
-    pub(crate) fn cost(&self, now: Instant) -> f32 {
-        let at = self.mean.millis(now);
-        let latency = self.latency.read(at).or_else(|| self.mean.latency.read(at)).unwrap_or(UNMEASURED);
-        latency * self.calls()
+    /// Returns what one more call costs here: latency times the calls that would share it. `share` is the weight of the
+    /// endpoint in multiples of the mean: a heavier one has room for more.
+    pub(crate) fn cost(&self, now: Instant, share: f32) -> f32 {
+        self.latency(now).unwrap_or(UNMEASURED) * self.calls(share)
     }
 
     /// Returns the calls that one more call would share it with, and itself.
-    pub(crate) fn calls(&self) -> f32 {
-        self.in_flight.load(Ordering::Relaxed) as f32 + 1.0
+    pub(crate) fn calls(&self, share: f32) -> f32 {
+        self.in_flight.load(Ordering::Relaxed) as f32 / share + 1.0
+    }
+
+    /// Returns the estimate of its latency in seconds, if there is one of it or of its cluster.
+    pub(crate) fn latency(&self, now: Instant) -> Option<f32> {
+        let at = self.mean.millis(now);
+        self.latency.read(at).or_else(|| self.mean.latency.read(at))
+    }
+
+    /// Returns how many calls are in flight.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether a call is in flight.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0
     }
 
     /// Returns by how much it is dearer because it is new: ten times at first, and not at all once `window` passed.

@@ -50,6 +50,19 @@ impl Failure {
 }
 
 impl Outcome {
+    /// Returns the word that traces have for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::NoEndpoint => "no endpoint",
+            Self::NeverSent => "never sent",
+            Self::Refused => "refused",
+            Self::Lost => "lost",
+            Self::TimedOut => "timed out",
+            Self::Answered => "not grpc",
+            Self::Caller => "caller",
+        }
+    }
+
     /// Whether it says something bad about the endpoint.
     pub(crate) fn blames_endpoint(self) -> bool {
         match self {

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use futures::{FutureExt as _, future::BoxFuture};
 use rand::Rng as _;
 use tokio::{
-    sync::{Notify, watch},
+    sync::Notify,
     task::JoinSet,
     time::{self, Instant, Interval, MissedTickBehavior},
 };
@@ -21,10 +21,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     backoff::Backoff,
     client::{
+        changes::Changes,
         connect::{self, Driver, Settings, Slot, Wire},
         outcome::{Failure, Outcome},
     },
     error::ErrorKind,
+    random,
 };
 
 /// A connection that lived so long was a good one: the next is tried at once.
@@ -74,6 +76,16 @@ impl Pool {
         self.ready.load(Ordering::Acquire)
     }
 
+    /// Returns how many connections take calls.
+    pub(crate) fn connections(&self) -> usize {
+        self.wires.load().len()
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn pretend_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.target.name
     }
@@ -120,7 +132,16 @@ impl Pool {
 
     fn wants_more(&self) -> bool {
         let room = self.wires.load().len() < self.target.max_connections;
-        !self.is_ready() || (room && self.full.load(Ordering::Acquire))
+        !self.is_ready() || self.is_aged() || (room && self.full.load(Ordering::Acquire))
+    }
+
+    /// Returns when the first connection is to be replaced.
+    fn next_expiry(&self) -> Option<Instant> {
+        self.wires.load().iter().filter_map(|wire| wire.expires()).min()
+    }
+
+    fn is_aged(&self) -> bool {
+        self.next_expiry().is_some_and(|at| at <= Instant::now())
     }
 }
 
@@ -131,7 +152,7 @@ type Attempt = BoxFuture<'static, Result<(Arc<Wire>, Driver), String>>;
 pub(crate) struct Keeper {
     pool: Arc<Pool>,
     /// Told when the pool becomes ready, or is no longer.
-    changed: watch::Sender<()>,
+    changed: Changes,
     drivers: JoinSet<String>,
     /// Told when a connection takes no more streams.
     closing: Arc<Notify>,
@@ -144,7 +165,7 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    pub(crate) fn new(pool: Arc<Pool>, changed: watch::Sender<()>) -> Self {
+    pub(crate) fn new(pool: Arc<Pool>, changed: Changes) -> Self {
         let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
         let (drivers, closing, idle) = (JoinSet::new(), Arc::default(), pool.target.settings.spare_idle);
         let mut review = time::interval_at(Instant::now() + idle, idle);
@@ -168,6 +189,7 @@ impl Keeper {
                 }
                 () = pool.wanted.notified() => {}
                 _ = self.review.tick() => self.retire(),
+                () = age(pool.next_expiry()), if attempt.is_none() => {}
             }
             if attempt.is_none() && self.pool.wants_more() {
                 attempt = Some(self.again());
@@ -194,7 +216,7 @@ impl Keeper {
             self.backoff.reset();
             return self.connect(Duration::ZERO);
         }
-        let after = self.backoff.next(rand::rng().random());
+        let after = self.backoff.next(random::rng().random());
         self.connect(after)
     }
 
@@ -212,7 +234,11 @@ impl Keeper {
                 self.pool.note_error(None);
                 self.pool.full.store(false, Ordering::Release);
                 let wires = self.pool.wires.load();
-                let wires = wires.iter().filter(|wire| wire.is_open()).cloned().chain([wire]).collect();
+                // The new one stands before those that are too old are given up; calls of theirs may end.
+                let now = Instant::now();
+                let is_young = |wire: &Wire| wire.expires().is_none_or(|at| at > now);
+                let kept = wires.iter().filter(|wire| wire.is_open() && is_young(wire));
+                let wires = kept.cloned().chain([wire]).collect();
                 self.publish(wires);
             }
             Err(error) => {
@@ -262,9 +288,17 @@ impl Keeper {
             tracing::debug!(endpoint = self.pool.name(), error, "lost");
         }
         if was != ready {
-            self.changed.send_replace(());
+            self.changed.tell();
         }
         self.pool.freed.notify_waiters();
+    }
+}
+
+/// Waits until then, or for ever if that is never.
+async fn age(at: Option<Instant>) {
+    match at {
+        Some(at) => time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

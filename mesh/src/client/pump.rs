@@ -22,6 +22,9 @@ use crate::{
     message_limit::{MessageLimit, TooLarge},
 };
 
+/// A body that is whole, and no larger, is given to the connection at once: its windows are not waited for.
+const EAGER: usize = 32 * 1024;
+
 /// What the two directions of a stream tell each other.
 #[derive(Debug, Default)]
 struct Link {
@@ -63,6 +66,8 @@ pub(crate) struct Pump {
     chunk: Option<Bytes>,
     next: Option<Bytes>,
     ended: bool,
+    /// Nothing was sent yet.
+    untouched: bool,
     limit: MessageLimit,
     traffic: Arc<Traffic>,
     route: Route,
@@ -79,7 +84,7 @@ impl Pump {
         let link = Arc::new(Link::default());
         let reader = Reader { link: Arc::clone(&link) };
         let (limit, ended) = (MessageLimit::new(limit), body.is_end_stream());
-        (Self { link, stream, body, chunk: None, next: None, ended, limit, traffic, route }, reader)
+        (Self { link, stream, body, chunk: None, next: None, ended, untouched: true, limit, traffic, route }, reader)
     }
 
     /// Moves on to the next frame, and looks one further if it is there.
@@ -106,13 +111,21 @@ impl Pump {
             return Poll::Ready(Ok(None));
         };
         let Ok(data) = frame?.into_data() else { return Poll::Ready(Ok(None)) };
-        self.limit.pass(&data).map_err(|found| too_large(&self.route, found))?;
+        let bytes = self.limit.pass(&data).map_err(|found| too_large(&self.route, found))?;
+        self.traffic.add_sent(bytes);
         Poll::Ready(Ok(Some(data).filter(|data| !data.is_empty())))
     }
 
     /// Sends as much of the present frame as the windows allow. `false`: the stream takes no more.
     fn send(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let Some(chunk) = &mut self.chunk else { return Poll::Ready(true) };
+        let whole = self.next.is_none() && self.ended;
+        if whole && self.untouched && chunk.len() <= EAGER {
+            // Of a stream that takes no more, the answer tells why.
+            let _ = self.stream.send_data(std::mem::take(chunk), true);
+            return Poll::Ready(false);
+        }
+        self.untouched = false;
         self.stream.reserve_capacity(chunk.len());
         let Some(Ok(room)) = ready!(self.stream.poll_capacity(cx)) else { return Poll::Ready(false) };
         let part = chunk.split_to(room.min(chunk.len()));
@@ -121,7 +134,6 @@ impl Pump {
         if done {
             self.chunk = None;
         }
-        self.traffic.add_sent(part.len());
         let sent = part.is_empty() || self.stream.send_data(part, last).is_ok();
         Poll::Ready(sent && !last)
     }

@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -33,66 +33,140 @@ pub(crate) struct Replay {
 #[derive(Debug)]
 struct Tee {
     source: Body,
-    /// All that the source gave so far, unless `committed`.
+    /// All that the source gave so far, until nobody needs it.
     kept: Vec<Bytes>,
     size: usize,
     ended: bool,
-    /// It was not or will not be kept: there is no other attempt.
+    /// What each attempt has read of what is kept.
+    read: Vec<usize>,
+    /// The only attempt that may read, if there is one.
+    owner: Option<usize>,
+    /// There is no other attempt: what the owner has read is not kept.
     committed: bool,
-    /// The attempt that may read; earlier ones read nothing more.
-    attempt: u32,
+    /// Attempts that wait for the source, which wakes only one.
+    waiting: Vec<Waker>,
     memory: Memory,
 }
 
 impl Replay {
     pub(crate) fn new(source: Body, memory: Memory) -> Self {
         let (kept, ended) = (Vec::new(), source.is_end_stream());
-        let tee = Tee { source, kept, size: 0, ended, committed: false, attempt: 0, memory };
+        let (read, waiting) = (Vec::new(), Vec::new());
+        let tee = Tee { source, kept, size: 0, ended, read, owner: None, committed: false, waiting, memory };
         Self { tee: Arc::new(Mutex::new(tee)) }
     }
 
-    /// Returns the body of the next attempt, or nothing if some of it was not kept.
+    /// Returns the body of the next attempt, or nothing if some of it was not kept. Earlier attempts read nothing more.
     pub(crate) fn next(&self) -> Option<Body> {
+        let body = self.beside()?;
+        let mut tee = lock(&self.tee);
+        tee.owner = Some(tee.read.len() - 1);
+        Some(body)
+    }
+
+    /// Returns the body of another attempt, beside those that there are; nothing if some of it was not kept.
+    pub(crate) fn beside(&self) -> Option<Body> {
         let mut tee = lock(&self.tee);
         if tee.committed {
             return None;
         }
-        tee.attempt += 1;
-        let empty = tee.ended && tee.kept.is_empty();
-        let body = Attempt { tee: Arc::clone(&self.tee), attempt: tee.attempt, read: 0 };
-        Some(if empty { Body::empty() } else { Body::new(body) })
+        tee.read.push(0);
+        if tee.ended && tee.kept.is_empty() {
+            return Some(Body::empty());
+        }
+        Some(Body::new(Attempt { tee: Arc::clone(&self.tee), number: tee.read.len() - 1 }))
     }
 
-    /// Keeps nothing more: there will be no other attempt.
+    /// There will be no other attempt than the last: nothing more is kept for one.
     pub(crate) fn commit(&self) {
-        lock(&self.tee).commit();
+        let mut tee = lock(&self.tee);
+        let last = tee.read.len().saturating_sub(1);
+        tee.commit(last);
+    }
+
+    /// There will be no other attempt than this one, counted from 0.
+    pub(crate) fn commit_to(&self, attempt: usize) {
+        lock(&self.tee).commit(attempt);
+    }
+
+    /// Whether the body was committed to one attempt.
+    pub(crate) fn is_committed(&self) -> bool {
+        lock(&self.tee).committed
     }
 }
 
 impl Tee {
-    fn keep(&mut self, data: &Bytes) {
+    fn poll(&mut self, attempt: usize, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.owner.is_some_and(|owner| owner != attempt) {
+            return Poll::Ready(Some(Err(Status::cancelled("another attempt took over"))));
+        }
+        if let Some(data) = self.kept.get(self.read[attempt]).cloned() {
+            self.read[attempt] += 1;
+            self.release();
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let polled = Pin::new(&mut self.source).poll_frame(cx);
+        if polled.is_pending() {
+            self.waiting.push(cx.waker().clone());
+            return polled;
+        }
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            self.keep(attempt, data);
+        }
+        if let Poll::Ready(None | Some(Err(_))) = &polled {
+            self.ended = true;
+        }
+        self.wake();
+        polled
+    }
+
+    fn keep(&mut self, attempt: usize, data: &Bytes) {
         if self.committed {
             return;
         }
         let total = self.memory.kept.fetch_add(data.len(), Ordering::Relaxed) + data.len();
         self.size += data.len();
         self.kept.push(data.clone());
+        self.read[attempt] = self.kept.len();
         if self.size > PER_CALL || total > PER_MESH {
-            self.commit();
+            self.commit(attempt);
         }
     }
 
-    fn commit(&mut self) {
-        self.committed = true;
+    fn commit(&mut self, attempt: usize) {
+        if !std::mem::replace(&mut self.committed, true) {
+            self.owner = Some(attempt);
+        }
+        self.release();
+        self.wake();
+    }
+
+    /// Gives up what is kept, once nobody needs it.
+    fn release(&mut self) {
+        let done = self.owner.and_then(|owner| self.read.get(owner)).is_none_or(|read| *read >= self.kept.len());
+        if self.committed && done {
+            self.give_back();
+        }
+    }
+
+    fn give_back(&mut self) {
         self.kept = Vec::new();
-        self.memory.kept.fetch_sub(self.size, Ordering::Relaxed);
-        self.size = 0;
+        self.memory.kept.fetch_sub(std::mem::take(&mut self.size), Ordering::Relaxed);
+    }
+
+    fn wake(&mut self) {
+        self.waiting.drain(..).for_each(Waker::wake);
     }
 }
 
 impl Drop for Tee {
     fn drop(&mut self) {
-        self.commit();
+        self.give_back();
     }
 }
 
@@ -100,8 +174,7 @@ impl Drop for Tee {
 #[derive(Debug)]
 struct Attempt {
     tee: Arc<Mutex<Tee>>,
-    attempt: u32,
-    read: usize,
+    number: usize,
 }
 
 impl http_body::Body for Attempt {
@@ -109,29 +182,14 @@ impl http_body::Body for Attempt {
     type Error = Status;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = self.get_mut();
-        let mut tee = lock(&this.tee);
-        if tee.attempt != this.attempt {
-            return Poll::Ready(Some(Err(Status::cancelled("another attempt took over"))));
-        }
-        if let Some(data) = tee.kept.get(this.read) {
-            this.read += 1;
-            return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
-        }
-        if tee.ended {
-            return Poll::Ready(None);
-        }
-        let polled = Pin::new(&mut tee.source).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(data) = frame.data_ref()
-        {
-            tee.keep(data);
-            this.read += 1;
-        }
-        if let Poll::Ready(None | Some(Err(_))) = &polled {
-            tee.ended = true;
-        }
-        polled
+        lock(&self.tee).poll(self.number, cx)
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        // The source may have promised to wake this one.
+        lock(&self.tee).wake();
     }
 }
 
@@ -140,63 +198,4 @@ fn lock(tee: &Mutex<Tee>) -> MutexGuard<'_, Tee> {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures::StreamExt as _;
-    use http_body_util::{BodyExt as _, StreamBody};
-
-    use super::*;
-
-    fn chunks(sizes: &[usize]) -> Body {
-        let frames: Vec<_> = sizes.iter().map(|size| Ok::<_, Status>(Frame::data(vec![7; *size].into()))).collect();
-        Body::new(StreamBody::new(futures::stream::iter(frames)))
-    }
-
-    async fn length(body: Body) -> usize {
-        body.collect().await.unwrap().to_bytes().len()
-    }
-
-    #[tokio::test]
-    async fn a_second_attempt_sends_what_the_first_sent_and_the_rest() {
-        let memory = Memory::default();
-        let replay = Replay::new(chunks(&[10, 20, 30]), memory.clone());
-        let mut first = replay.next().unwrap();
-        assert_eq!(first.frame().await.unwrap().unwrap().data_ref().unwrap().len(), 10);
-        let second = replay.next().unwrap();
-        assert_eq!(first.frame().await.unwrap().unwrap_err().code(), tonic::Code::Cancelled);
-        assert_eq!(length(second).await, 60);
-        assert_eq!(length(replay.next().unwrap()).await, 60);
-        drop((replay, first));
-        assert_eq!(memory.kept.load(Ordering::Relaxed), 0);
-    }
-
-    #[tokio::test]
-    async fn a_body_larger_than_a_call_may_keep_is_sent_once() {
-        let memory = Memory::default();
-        let replay = Replay::new(chunks(&[PER_CALL, 1]), memory.clone());
-        assert_eq!(length(replay.next().unwrap()).await, PER_CALL + 1);
-        assert!(replay.next().is_none());
-        assert_eq!(memory.kept.load(Ordering::Relaxed), 0);
-    }
-
-    #[tokio::test]
-    async fn nothing_is_kept_when_the_mesh_keeps_enough() {
-        let memory = Memory { kept: Arc::new(AtomicUsize::new(PER_MESH)) };
-        let replay = Replay::new(chunks(&[1]), memory.clone());
-        assert_eq!(length(replay.next().unwrap()).await, 1);
-        assert!(replay.next().is_none());
-        assert_eq!(memory.kept.load(Ordering::Relaxed), PER_MESH);
-    }
-
-    #[tokio::test]
-    async fn a_committed_body_still_flows() {
-        let (sender, receiver) = futures::channel::mpsc::unbounded::<usize>();
-        let frames = receiver.map(|size| Ok::<_, Status>(Frame::data(vec![7; size].into())));
-        let replay = Replay::new(Body::new(StreamBody::new(frames)), Memory::default());
-        let mut body = replay.next().unwrap();
-        sender.unbounded_send(3).unwrap();
-        assert!(body.frame().await.unwrap().is_ok());
-        replay.commit();
-        sender.unbounded_send(4).unwrap();
-        assert_eq!(body.frame().await.unwrap().unwrap().data_ref().unwrap().len(), 4);
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use http::HeaderMap;
+use opentelemetry::KeyValue;
 use rand::Rng as _;
 use tokio::time::{self, Instant};
 use tonic::Code;
@@ -17,19 +17,23 @@ use crate::{
     backoff::Backoff,
     client::{
         Answer, AnswerFuture, Stop,
-        budget::Budget,
-        call::{Call, EndpointId, Route},
+        budget::{self, Budget},
+        call::{self, Call, EndpointId, Route},
         observe::code_of,
         outcome::{Failure, Outcome},
+        pushback::Pushback,
         replay::{Memory, Replay},
     },
-    telemetry::Metrics,
+    policy::live::Live,
+    random,
+    telemetry::{
+        Metrics, Retries, code_name,
+        gauges::{Gauge, Readable, Reading},
+    },
 };
 
 /// Attempts of one call that no server acted on.
 const MOST_UNPROCESSED: u32 = 5;
-/// Says when to try again, or not to, in milliseconds (gRFC A6).
-const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// Repeats attempts.
 #[derive(Clone, Debug)]
@@ -46,14 +50,40 @@ pub(crate) struct RetryLayer {
 
 #[derive(Debug)]
 struct Parts {
-    budget: Budget,
+    policy: Live,
+    budget: Arc<Budget>,
     memory: Memory,
     metrics: Metrics,
+    /// The service, as metrics name it.
+    target: KeyValue,
+}
+
+impl Readable for Parts {
+    fn read(&self) -> Vec<Reading> {
+        let value = self.budget.left(self.policy.load().retry_budget, Instant::now()) as f64;
+        vec![Reading { gauge: Gauge::Budget, labels: vec![self.target.clone()], value }]
+    }
 }
 
 impl RetryLayer {
-    pub(crate) fn new(memory: Memory, metrics: Metrics) -> Self {
-        Self { parts: Arc::new(Parts { budget: Budget::new(Instant::now()), memory, metrics }) }
+    /// Makes the retries of a service.
+    pub(crate) fn new(service: &str, policy: Live, memory: Memory, metrics: Metrics) -> Self {
+        let (budget, target) =
+            (Arc::new(Budget::new(Instant::now())), KeyValue::new("grpc.target", service.to_owned()));
+        let parts = Arc::new(Parts { policy, budget, memory, metrics, target });
+        let readable: Arc<dyn Readable> = Arc::clone(&parts) as _;
+        parts.metrics.gauges().add(Arc::downgrade(&readable));
+        Self { parts }
+    }
+
+    /// Returns the budget, for others who make attempts.
+    pub(crate) fn shared_budget(&self) -> Arc<Budget> {
+        Arc::clone(&self.parts.budget)
+    }
+
+    /// Returns how the budget stands.
+    pub(crate) fn budget(&self) -> budget::Balance {
+        self.parts.budget.standing(self.parts.policy.load().retry_budget, Instant::now())
     }
 }
 
@@ -81,10 +111,15 @@ impl<S: Stop> Service<Call> for Retry<S> {
 
 async fn attempts<S: Stop>(mut inner: S, parts: Arc<Parts>, mut call: Call) -> Answer {
     let Call { route, headers, .. } = &call;
-    let (route, headers) = (route.clone(), headers.clone());
+    let (route, headers, hash) = (route.clone(), headers.clone(), call.hash);
     let replay = Replay::new(std::mem::take(&mut call.body), parts.memory.clone());
-    let mut history = History::new(&route);
-    parts.budget.deposit(Instant::now());
+    let before = call.previous;
+    let mut history = History { tried: call.tried.clone(), ..History::new(&route) };
+    let mut tally = Tally { metrics: &parts.metrics, route: &route, retries: Retries::default() };
+    // An attempt beside another is of the same call.
+    if call.previous == 0 {
+        parts.budget.deposit(Instant::now());
+    }
     call.body = replay.next().unwrap_or_default();
     loop {
         let traffic = Arc::clone(&call.traffic);
@@ -94,26 +129,52 @@ async fn attempts<S: Stop>(mut inner: S, parts: Arc<Parts>, mut call: Call) -> A
             replay.commit();
             return answer;
         };
-        let Some(again) = history.decide(&ended, rand::rng().random()) else { return answer };
+        let Some(again) = history.decide(&ended, random::rng().random()) else { return answer };
         // What begins past the deadline, nobody waits for.
         let late = route.deadline.is_some_and(|deadline| Instant::now() + again.after >= deadline.at);
         let Some(body) = replay.next().filter(|_| !late) else { return answer };
-        if !parts.budget.withdraw(Instant::now()) {
+        if !parts.budget.withdraw(parts.policy.load().retry_budget, Instant::now()) {
+            parts.metrics.retry_refused(&route.labels);
             return answer;
         }
         drop(answer);
-        parts.metrics.retried(&route.labels, again.transparent);
         tracing::debug!(service = %route.service, method = route.path.path(), reason = ?ended.how, "trying again");
-        time::sleep(again.after).await;
+        tally.wait(again.after).await;
+        tally.count(again.transparent);
         call = Call {
-            route: route.clone(),
-            headers: headers.clone(),
-            body,
             tried: history.tried.clone(),
-            previous: history.repeated,
-            until: None,
-            traffic: Arc::default(),
+            hash,
+            previous: before + history.repeated,
+            retry: Some(call::Retry { transparent: again.transparent, reason: ended.how.name() }),
+            ..Call::first(route.clone(), headers.clone(), body)
         };
+    }
+}
+
+/// What the retries of one call come to; measured when it ends, or is given up.
+#[derive(Debug)]
+struct Tally<'a> {
+    metrics: &'a Metrics,
+    route: &'a Route,
+    retries: Retries,
+}
+
+impl Tally<'_> {
+    async fn wait(&mut self, after: Duration) {
+        let begun = Instant::now();
+        time::sleep(after).await;
+        self.retries.waited += begun.elapsed();
+    }
+
+    fn count(&mut self, transparent: bool) {
+        let counted = if transparent { &mut self.retries.transparent } else { &mut self.retries.repeated };
+        *counted += 1;
+    }
+}
+
+impl Drop for Tally<'_> {
+    fn drop(&mut self) {
+        self.metrics.retried(&self.route.labels, self.retries);
     }
 }
 
@@ -132,11 +193,14 @@ enum How {
     Status(Code),
 }
 
-/// What a server says of another attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pushback {
-    After(Duration),
-    Never,
+impl How {
+    /// Returns the word that traces have for it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Failed(outcome) => outcome.name(),
+            Self::Status(code) => code_name(code),
+        }
+    }
 }
 
 impl Ended {
@@ -152,16 +216,6 @@ impl Ended {
                 Some(Self { how: How::Failed(failure.outcome), pushback: None, endpoint })
             }
         }
-    }
-}
-
-impl Pushback {
-    /// What cannot be read forbids another attempt, as a negative time does (gRFC A6).
-    fn read(headers: &HeaderMap) -> Option<Self> {
-        let value = headers.get(PUSHBACK)?;
-        let millis = value.to_str().ok().and_then(|text| text.parse::<i32>().ok());
-        let after = millis.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
-        Some(after.map_or(Self::Never, Self::After))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Turns a request of a generated client into a `Call`; all that follows reads `call.route`, never a header.
 
+pub(crate) mod current;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{HeaderMap, uri::PathAndQuery};
@@ -7,10 +9,11 @@ use tokio::time::Instant;
 use tonic::body::Body;
 
 use crate::{
-    client::call::{Call, CallOptions, Deadline, Route},
+    client::call::{Call, CallOptions, Deadline, Mirrored, Route},
     context::{Context, TraceContext},
     grpc_timeout::{self, GRPC_TIMEOUT},
     policy::{
+        document::Document,
         method::{MethodPolicy, Origin, Policy},
         options::Methods,
     },
@@ -23,9 +26,12 @@ pub(crate) struct RouteTable {
     service: Arc<str>,
     known: HashMap<String, Known>,
     other: Arc<AttemptLabels>,
-    /// The policy of a method that no descriptor tells, if it streams or may stream, and if it does not.
+    /// The policy of a method that nothing tells, if it streams or may stream, and if it does not.
     streaming: Arc<Policy>,
     unary: Arc<Policy>,
+    default_deadline: Duration,
+    /// What the operator says.
+    document: Option<Arc<Document>>,
 }
 
 /// A method that a descriptor tells.
@@ -38,33 +44,53 @@ struct Known {
 }
 
 impl RouteTable {
-    pub(crate) fn new(service: Arc<str>, methods: &Methods, default_deadline: Duration) -> Self {
-        let (streaming, unary) = (Policy::new(None), Policy::new(Some(default_deadline)));
-        let known = methods.iter().map(|(path, method)| {
-            let defaults = if method.unary { unary } else { streaming };
-            let known = Known {
-                unary: method.unary,
-                said: method.policy,
-                policy: Arc::new(defaults.with(Origin::Proto, &method.policy)),
-                labels: Arc::new(AttemptLabels::new(path, &service)),
-            };
-            (path.clone(), known)
+    /// `methods` is what descriptors say.
+    pub(crate) fn new(
+        service: Arc<str>,
+        methods: &[&Methods],
+        default_deadline: Duration,
+        document: Option<Arc<Document>>,
+    ) -> Self {
+        let other = Arc::new(AttemptLabels::lasting("other", &service));
+        let nothing = Arc::new(Policy::new(None));
+        let (known, streaming, unary) = (HashMap::new(), Arc::clone(&nothing), nothing);
+        let mut table = Self { service, known, other, streaming, unary, default_deadline, document };
+        (table.streaming, table.unary) = (table.base(false, None, ""), table.base(true, None, ""));
+        let all = methods.iter().flat_map(|methods| methods.iter());
+        let known = all.map(|(path, method)| {
+            let policy = table.base(method.unary, Some(&method.policy), path);
+            let labels = Arc::new(AttemptLabels::lasting(path, &table.service));
+            (path.clone(), Known { unary: method.unary, said: method.policy, policy, labels })
         });
-        let (known, other) = (known.collect(), Arc::new(AttemptLabels::new("other", &service)));
-        Self { service, known, other, streaming: Arc::new(streaming), unary: Arc::new(unary) }
+        table.known = known.collect();
+        table
+    }
+
+    /// Returns what holds for a method whatever the call site says.
+    fn base(&self, unary: bool, proto: Option<&MethodPolicy>, path: &str) -> Arc<Policy> {
+        let defaults = Policy::new(unary.then_some(self.default_deadline));
+        let policy = proto.map_or(defaults, |proto| defaults.with(Origin::Proto, proto));
+        Arc::new(self.document.as_ref().map_or(policy, |document| document.over(policy, path)))
+    }
+
+    /// Returns the paths of the methods that a descriptor tells, in order.
+    pub(crate) fn methods(&self) -> Vec<&str> {
+        let mut paths: Vec<_> = self.known.keys().map(String::as_str).collect();
+        paths.sort_unstable();
+        paths
     }
 
     /// Returns the policy in force for a path (`/pkg.Service/Method`) when the call site says this.
     pub(crate) fn policy(&self, path: &str, options: &CallOptions) -> Arc<Policy> {
         let known = self.known.get(path);
         let unary = options.unary.or(known.map(|known| known.unary)) == Some(true);
-        let defaults = if unary { &self.unary } else { &self.streaming };
         let said = MethodPolicy { idempotency: options.idempotency.or(options.policy.idempotency), ..options.policy };
         let same_kind = |known: &&Known| options.unary.is_none_or(|unary| unary == known.unary);
         let base = match known {
             Some(known) if same_kind(&known) => Arc::clone(&known.policy),
-            Some(known) => Arc::new(defaults.with(Origin::Proto, &known.said)),
-            None => Arc::clone(defaults),
+            Some(known) => self.base(unary, Some(&known.said), path),
+            None if self.document.as_ref().is_some_and(|document| document.names(path)) => self.base(unary, None, path),
+            None => Arc::clone(if unary { &self.unary } else { &self.streaming }),
         };
         if said == MethodPolicy::default() { base } else { Arc::new(base.with(Origin::CallSite, &said)) }
     }
@@ -88,11 +114,11 @@ impl RouteTable {
             deadline: deadline(&parts.headers, context, policy.deadline.value, now),
             policy,
             for_retry: context.for_retry,
+            mirrored: parts.extensions.remove::<Mirrored>().is_some(),
             wait_for_ready: options.wait_for_ready,
+            trace: context.trace.or_else(|| TraceContext::from_headers(&parts.headers)),
         };
-        trace(&mut parts.headers, context);
-        let (tried, traffic) = (Vec::new(), Arc::default());
-        Call { route, headers: parts.headers, body, tried, previous: 0, until: None, traffic }
+        Call::first(route, parts.headers, body)
     }
 }
 
@@ -103,12 +129,6 @@ fn deadline(headers: &HeaderMap, context: &Context, fallback: Option<Duration>, 
     let after = own.into_iter().chain(inherited).min().or(fallback)?;
     let at = now.checked_add(after)?;
     Some(Deadline { at, after })
-}
-
-/// Writes `traceparent`: a child of the served call, else of what the request names, else a new trace.
-fn trace(headers: &mut HeaderMap, context: &Context) {
-    let parent = context.trace.or_else(|| TraceContext::from_headers(headers));
-    parent.map_or_else(TraceContext::root, TraceContext::child).to_headers(headers);
 }
 
 #[cfg(test)]

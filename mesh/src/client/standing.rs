@@ -7,14 +7,16 @@ use std::sync::{
 
 use opentelemetry::KeyValue;
 use rand::Rng as _;
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     client::{
         breaker::{Breaker, Pass, State},
+        changes::Changes,
         outlier::{Ejection, Host},
     },
-    policy::cluster::BreakerPolicy,
+    policy::live::Live,
+    random,
     telemetry::Metrics,
 };
 
@@ -38,7 +40,7 @@ pub(crate) struct Notices {
     /// The service, as metrics name it.
     pub(crate) target: KeyValue,
     pub(crate) metrics: Metrics,
-    pub(crate) changed: watch::Sender<()>,
+    pub(crate) changed: Changes,
 }
 
 /// What a pick sees of an endpoint's standing.
@@ -53,7 +55,7 @@ pub(crate) enum Seen {
 }
 
 impl Standing {
-    pub(crate) fn new(policy: BreakerPolicy, now: Instant, notices: Notices) -> Self {
+    pub(crate) fn new(policy: Live, now: Instant, notices: Notices) -> Self {
         Self {
             breaker: Breaker::new(policy, now),
             ejected: AtomicBool::new(false),
@@ -73,6 +75,11 @@ impl Standing {
             State::ProbeDue => Seen::ProbeDue,
             State::Open => Seen::Out,
         }
+    }
+
+    /// Whether it is left out because it does worse than the others.
+    pub(crate) fn is_ejected(&self) -> bool {
+        self.ejected.load(Ordering::Relaxed)
     }
 
     /// Lets one call pass; one that is `forced` passes though the endpoint is out.
@@ -102,7 +109,7 @@ impl Standing {
         if self.ejected.swap(out, Ordering::Relaxed) != out {
             let said = if out { "ejected: it does worse than the others" } else { "no longer ejected" };
             tracing::info!(endpoint = self.notices.endpoint, "{said}");
-            self.notices.changed.send_replace(());
+            self.notices.changed.tell();
         }
     }
 
@@ -114,16 +121,16 @@ impl Standing {
         self.good.fetch_add(1, Ordering::Relaxed);
         if self.breaker.succeeded(pass) {
             tracing::info!(endpoint = self.notices.endpoint, "breaker closed");
-            self.notices.changed.send_replace(());
+            self.notices.changed.tell();
         }
     }
 
     fn failed(&self, pass: Pass, now: Instant) {
         self.bad.fetch_add(1, Ordering::Relaxed);
-        if self.breaker.failed(pass, now, rand::rng().random()) {
+        if self.breaker.failed(pass, now, random::rng().random()) {
             tracing::info!(endpoint = self.notices.endpoint, "breaker opened");
             self.notices.metrics.breaker_opened(&self.notices.target);
-            self.notices.changed.send_replace(());
+            self.notices.changed.tell();
         }
     }
 }

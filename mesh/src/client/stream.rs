@@ -28,7 +28,7 @@ use crate::{
         outcome::{Failure, Outcome},
         pump::{Pump, Reader},
     },
-    context::{FOR_RETRY, PREVIOUS_ATTEMPTS},
+    context::{FOR_RETRY, MIRROR, PREVIOUS_ATTEMPTS},
     error::{Error, ErrorKind},
     grpc_timeout::{self, GRPC_TIMEOUT},
     message_limit::{MessageLimit, TooLarge},
@@ -41,7 +41,6 @@ const USER_AGENT: &str = concat!("selvedge/", env!("CARGO_PKG_VERSION"));
 const DROPPED: [HeaderName; 11] = [
     header::CONNECTION,
     header::HOST,
-    header::TE,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     header::CONTENT_LENGTH,
@@ -50,6 +49,7 @@ const DROPPED: [HeaderName; 11] = [
     HeaderName::from_static("http2-settings"),
     HeaderName::from_static(PREVIOUS_ATTEMPTS),
     HeaderName::from_static(FOR_RETRY),
+    HeaderName::from_static(MIRROR),
 ];
 
 /// What streams need to know of their endpoint.
@@ -93,8 +93,11 @@ pub(crate) async fn exchange(slot: Slot, remote: Arc<Remote>, call: Call) -> Ans
 fn head(remote: &Remote, mut call: Call) -> (Request<()>, Call) {
     let mut headers = std::mem::take(&mut call.headers);
     let Call { route, previous, until, .. } = &call;
-    for name in &DROPPED {
-        headers.remove(name);
+    // Headers are few, and these are seldom among them.
+    if headers.keys().any(|name| DROPPED.contains(name)) {
+        for name in &DROPPED {
+            headers.remove(name);
+        }
     }
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
@@ -103,6 +106,9 @@ fn head(remote: &Remote, mut call: Call) -> (Request<()>, Call) {
     }
     if route.for_retry {
         headers.insert(FOR_RETRY, HeaderValue::from_static("1"));
+    }
+    if route.mirrored {
+        headers.insert(MIRROR, HeaderValue::from_static("1"));
     }
     if let Some(at) = route.deadline.map(|deadline| deadline.at).into_iter().chain(*until).min() {
         let left = at.saturating_duration_since(Instant::now());
@@ -236,9 +242,11 @@ impl Reply {
         };
         // What was read may be sent anew; a stream that is closed has no window any more.
         let _ = self.stream.flow_control().release_capacity(data.len());
-        self.traffic.add_received(data.len());
         let passed = self.limit.pass(&data).map_err(|found| too_large(&self.route, &self.remote, found));
-        Poll::Ready(Some(passed.map(|()| data)))
+        if let Ok(bytes) = passed {
+            self.traffic.add_received(bytes);
+        }
+        Poll::Ready(Some(passed.map(|_| data)))
     }
 
     fn poll_status(&mut self, cx: &mut Context<'_>) -> Poll<Result<HeaderMap, Status>> {

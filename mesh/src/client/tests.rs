@@ -4,8 +4,14 @@ pub(crate) mod mock;
 mod standing;
 mod support;
 
+mod affinity;
 mod connections;
 mod contract;
 mod discovery;
+mod explain;
 mod failures;
 mod flow;
+mod goaway;
+mod matrix;
+mod measured;
+mod simulation;

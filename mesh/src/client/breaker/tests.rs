@@ -1,12 +1,13 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::policy::cluster::ClusterPolicy;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn breaker() -> (Breaker, Instant) {
     let now = Instant::now();
-    (Breaker::new(BreakerPolicy::default(), now), now)
+    (Breaker::new(ClusterPolicy::default().into(), now), now)
 }
 
 fn opened() -> (Breaker, Instant) {
@@ -85,7 +86,8 @@ fn a_new_connection_may_be_probed_at_once() {
 #[test]
 fn none_opens_without_a_number_of_failures() {
     let now = Instant::now();
-    let breaker = Breaker::new(BreakerPolicy { consecutive_failures: 0, ..BreakerPolicy::default() }, now);
+    let breaker = BreakerPolicy { consecutive_failures: 0, ..BreakerPolicy::default() };
+    let breaker = Breaker::new(ClusterPolicy { breaker, ..ClusterPolicy::default() }.into(), now);
     assert!((0..1_000).all(|_| !breaker.failed(Pass::Ordinary, now, 0.0)));
 }
 

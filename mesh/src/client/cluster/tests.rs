@@ -1,7 +1,13 @@
-use tokio::time::advance;
+use std::time::Duration;
+
+use tokio::{sync::watch, time::advance};
 
 use super::*;
-use crate::{discovery::Services, telemetry::Telemetry};
+use crate::{
+    discovery::{Instance, Instances, Services},
+    policy::cluster::ClusterPolicy,
+    telemetry::Telemetry,
+};
 
 /// Discovery that knows nothing: the tests say which instances there are.
 #[derive(Debug)]
@@ -23,17 +29,17 @@ impl Resolve for Nothing {
 
 /// An instance that nobody can connect to: its port is none of TCP's.
 fn instance(id: &str) -> Instance {
-    Instance { id: id.into(), host: "127.0.0.1".into(), port: 0, tags: Vec::new(), meta: [].into(), last_resort: false }
+    Instance::at(id, "127.0.0.1", 0)
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_wait_for_endpoints_begins_anew_when_one_joins() {
     let (wait, telemetry) = (Duration::from_secs(2), Telemetry::new().unwrap());
     let config = ClientConfig { endpoint_wait: wait, ..ClientConfig::default() };
-    let settings = (config, ClusterPolicy::default());
+    let settings = (config, ClusterPolicy::default().into(), Own::default());
     let cluster = Cluster::new("users".into(), settings, Arc::new(Nothing), telemetry.metrics().clone());
     let shared = Arc::clone(&cluster.shared);
-    let mut members = Members { shared: Arc::clone(&shared), known: HashMap::new(), tasks: JoinSet::new() };
+    let mut members = Members::new(Arc::clone(&shared));
     assert_eq!(shared.patience(false), None, "the registry has not answered");
 
     let mut serial = 0;

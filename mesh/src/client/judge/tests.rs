@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use futures::FutureExt as _;
 use http_body_util::BodyExt as _;
 use opentelemetry::KeyValue;
-use tokio::{sync::watch, time};
+use tokio::time;
 use tonic::Status;
 
 use super::*;
@@ -14,7 +14,7 @@ use crate::{
         standing::{Notices, Seen, Standing},
         tests::mock,
     },
-    policy::cluster::BreakerPolicy,
+    policy::cluster::{BreakerPolicy, ClusterPolicy},
     telemetry::Telemetry,
 };
 
@@ -30,9 +30,10 @@ fn bench() -> Bench {
         endpoint: "users-1".into(),
         target: KeyValue::new("grpc.target", "users"),
         metrics: telemetry.metrics().clone(),
-        changed: watch::Sender::new(()),
+        changed: crate::client::changes::Changes::default(),
     };
-    let policy = BreakerPolicy { consecutive_failures: 2, jitter: 0.0, ..BreakerPolicy::default() };
+    let breaker = BreakerPolicy { consecutive_failures: 2, jitter: 0.0, ..BreakerPolicy::default() };
+    let policy = ClusterPolicy { breaker, ..ClusterPolicy::default() }.into();
     Bench {
         load: Arc::new(Load::new(Arc::new(Mean::new(now)), now)),
         standing: Arc::new(Standing::new(policy, now, notices)),

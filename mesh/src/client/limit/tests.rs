@@ -6,12 +6,16 @@ use tokio::{runtime, task::JoinSet, time};
 use tonic::Code;
 
 use super::*;
-use crate::client::tests::mock::{self, Mock};
+use crate::{
+    client::tests::mock::{self, Mock},
+    policy::{cluster::ClusterPolicy, document::Document},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn limit(concurrency: usize, queue: usize) -> LimitLayer {
-    LimitLayer::new(Some(LimitPolicy { concurrency, queue }))
+    let limit = Some(LimitPolicy { concurrency, queue });
+    LimitLayer::new(ClusterPolicy { limit, ..ClusterPolicy::default() }.into())
 }
 
 /// Answers after a second, with headers only.
@@ -77,8 +81,12 @@ async fn a_caller_that_leaves_gives_its_place_back_in_the_queue_too() {
 
 #[tokio::test]
 async fn without_a_limit_everything_passes() {
-    let mut stop = LimitLayer::new(None).layer(Mock::new(|_, _| std::future::pending().boxed()));
-    let calls: Vec<_> = (0..20_000).map(|_| stop.call(mock::call(false, None))).collect();
+    let policy = ClusterPolicy { limit: None, ..ClusterPolicy::default() };
+    let mut stop = LimitLayer::new(policy.into()).layer(Mock::new(|_, _| std::future::pending().boxed()));
+    let mut calls: Vec<_> = (0..20_000).map(|_| stop.call(mock::call(false, None))).collect();
+    for call in &mut calls {
+        assert!(futures::poll!(call).is_pending());
+    }
     assert_eq!(stop.inner.calls(), calls.len());
 }
 
@@ -114,7 +122,7 @@ proptest! {
                 running.spawn(async move { time::timeout(Duration::from_millis(patience), answer).await.is_ok() });
             }
             while running.join_next().await.is_some() {}
-            let gate = stop.gate.unwrap();
+            let gate = stop.gate;
             assert_eq!((gate.taken.load(Ordering::SeqCst), gate.waiting.load(Ordering::SeqCst)), (0, 0));
         });
         prop_assert!(most.load(Ordering::SeqCst) <= concurrency);
@@ -127,4 +135,33 @@ impl Drop for Leaving {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_changes_holds_for_the_next_call() {
+    let live = Live::from(ClusterPolicy::default());
+    let mut stop = LimitLayer::new(live.clone()).layer(slow());
+    let mut running = stop.call(mock::call(false, None));
+    assert!(futures::poll!(&mut running).is_pending());
+    live.accept(Some(Document::read(b"cluster: {limit: {concurrency: 1, queue: 0}}").unwrap())).unwrap();
+    assert!(stop.call(mock::call(false, None)).await.is_err(), "the one under way counts");
+    live.accept(None).unwrap();
+    assert!(stop.call(mock::call(false, None)).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_hears_of_a_limit_that_is_raised() {
+    let limit = Some(LimitPolicy { concurrency: 1, queue: 5 });
+    let live = Live::from(ClusterPolicy { limit, ..ClusterPolicy::default() });
+    let mut stop = LimitLayer::new(live.clone()).layer(Mock::new(|_, _| std::future::pending().boxed()));
+    let mut calls: Vec<_> = (0..3).map(|_| stop.call(mock::call(false, None))).collect();
+    for call in &mut calls {
+        assert!(futures::poll!(call).is_pending());
+    }
+    assert_eq!(stop.inner.calls(), 1);
+    live.accept(Some(Document::read(b"cluster: {limit: {concurrency: 3}}").unwrap())).unwrap();
+    for call in &mut calls {
+        assert!(futures::poll!(call).is_pending());
+    }
+    assert_eq!(stop.inner.calls(), 3);
 }

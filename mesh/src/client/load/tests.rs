@@ -26,9 +26,9 @@ fn reading_decays_and_changes_nothing() {
     let (load, now) = load();
     load.answered(100 * MILLI, now);
     let later = now + Duration::from_secs(10);
-    assert!(near(load.cost(later), 0.1 / std::f32::consts::E));
-    assert!(near(load.cost(later), 0.1 / std::f32::consts::E));
-    assert!(near(load.cost(now), 0.1));
+    assert!(near(load.cost(later, 1.0), 0.1 / std::f32::consts::E));
+    assert!(near(load.cost(later, 1.0), 0.1 / std::f32::consts::E));
+    assert!(near(load.cost(now, 1.0), 0.1));
 }
 
 #[test]
@@ -36,9 +36,9 @@ fn cost_grows_with_the_calls_in_flight() {
     let (load, now) = load();
     load.answered(100 * MILLI, now);
     let calls: Vec<_> = (0..3).map(|_| load.begin(now, None)).collect();
-    assert!(near(load.cost(now), 0.4));
+    assert!(near(load.cost(now, 1.0), 0.4));
     drop(calls);
-    assert!(near(load.cost(now), 0.1));
+    assert!(near(load.cost(now, 1.0), 0.1));
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_new_endpoint_starts_at_the_mean_of_its_cluster() {
     let (old, now) = load();
     old.answered(50 * MILLI, now);
     let new = Load::new(Arc::clone(&old.mean), now);
-    assert!(near(new.cost(now), 0.05));
+    assert!(near(new.cost(now, 1.0), 0.05));
 }
 
 #[test]
@@ -54,14 +54,14 @@ fn a_fast_failure_makes_an_endpoint_dearer() {
     let (load, now) = load();
     load.answered(50 * MILLI, now);
     for _ in 0..3 {
-        let before = load.cost(now);
+        let before = load.cost(now, 1.0);
         load.failed(Duration::from_micros(10), now);
-        assert!(near(load.cost(now), before * 2.0));
+        assert!(near(load.cost(now, 1.0), before * 2.0));
     }
     for _ in 0..100 {
         load.failed(Duration::from_micros(10), now);
     }
-    assert!(near(load.cost(now), 0.05 * MOST_PENALTY), "bounded: {}", load.cost(now));
+    assert!(near(load.cost(now, 1.0), 0.05 * MOST_PENALTY), "bounded: {}", load.cost(now, 1.0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,11 +71,11 @@ async fn a_caller_that_leaves_may_raise_the_estimate_but_never_lowers_it() {
     let call = load.begin(Instant::now(), None);
     tokio::time::advance(10 * MILLI).await;
     drop(call);
-    assert!(load.cost(Instant::now()) > 0.049);
+    assert!(load.cost(Instant::now(), 1.0) > 0.049);
     let call = load.begin(Instant::now(), None);
     tokio::time::advance(200 * MILLI).await;
     drop(call);
-    assert!(near(load.cost(Instant::now()), 0.2));
+    assert!(near(load.cost(Instant::now(), 1.0), 0.2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,10 +85,10 @@ async fn latency_is_that_of_the_first_message_and_not_of_the_whole_answer() {
     tokio::time::advance(20 * MILLI).await;
     call.first();
     tokio::time::advance(Duration::from_secs(3)).await;
-    assert!(load.cost(Instant::now()) < 0.041, "two calls share 20 ms");
+    assert!(load.cost(Instant::now(), 1.0) < 0.041, "two calls share 20 ms");
     call.ended(Code::Ok);
     drop(call);
-    assert!(load.cost(Instant::now()) < 0.021);
+    assert!(load.cost(Instant::now(), 1.0) < 0.021);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_new_connection_forgets_what_was_measured() {
     load.answered(500 * MILLI, now);
     load.mean.latency.clear();
     load.reset(now);
-    assert!(near(load.cost(now), UNMEASURED));
+    assert!(near(load.cost(now, 1.0), UNMEASURED));
 }
 
 #[test]

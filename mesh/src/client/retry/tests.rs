@@ -8,14 +8,24 @@ use super::*;
 use crate::{
     client::{
         call::Deadline,
+        pushback::PUSHBACK,
         tests::mock::{self, Mock},
     },
-    policy::method::{Idempotency, MethodPolicy},
+    policy::{
+        cluster::ClusterPolicy,
+        method::{Idempotency, MethodPolicy},
+    },
     telemetry::Telemetry,
 };
 
 fn retry(inner: Mock) -> Retry<Mock> {
-    RetryLayer::new(Memory::default(), Telemetry::new().unwrap().metrics().clone()).layer(inner)
+    RetryLayer::new(
+        "users",
+        ClusterPolicy::default().into(),
+        Memory::default(),
+        Telemetry::new().unwrap().metrics().clone(),
+    )
+    .layer(inner)
 }
 
 /// Ends every attempt with an outcome, each at another endpoint.

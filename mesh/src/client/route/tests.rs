@@ -34,7 +34,7 @@ fn set() -> Vec<u8> {
 
 fn table() -> RouteTable {
     let methods = options::methods(&[&set()]).unwrap();
-    RouteTable::new("users".into(), &methods, Duration::from_secs(15))
+    RouteTable::new("users".into(), &[&methods], Duration::from_secs(15), None)
 }
 
 fn request(path: &str) -> http::Request<Body> {
@@ -117,7 +117,7 @@ fn metrics_name_the_methods_that_a_descriptor_tells_here_or_at_the_call_site() {
 }
 
 #[test]
-fn a_call_is_a_child_of_the_served_call_else_of_its_own_header_else_a_root() {
+fn a_call_belongs_to_the_trace_of_the_served_call_else_to_that_of_its_own_header() {
     let (served, named) = (TraceContext::root(), TraceContext::root());
     let trace_of = |served: Option<TraceContext>, named: Option<TraceContext>| {
         let mut request = request("/test.v1.Echo/Get");
@@ -125,12 +125,9 @@ fn a_call_is_a_child_of_the_served_call_else_of_its_own_header_else_a_root() {
             named.to_headers(request.headers_mut());
         }
         let context = Context { trace: served, ..Context::default() };
-        TraceContext::from_headers(&table().select(request, &context, Instant::now()).headers).unwrap()
+        table().select(request, &context, Instant::now()).route.trace
     };
-    let child = trace_of(Some(served), Some(named));
-    assert!(child.trace_id == served.trace_id && child.span_id != served.span_id);
-    let child = trace_of(None, Some(named));
-    assert!(child.trace_id == named.trace_id && child.span_id != named.span_id);
-    let root = trace_of(None, None);
-    assert!(root.trace_id != served.trace_id && root.trace_id != named.trace_id);
+    assert_eq!(trace_of(Some(served), Some(named)), Some(served));
+    assert_eq!(trace_of(None, Some(named)), Some(named));
+    assert_eq!(trace_of(None, None), None);
 }

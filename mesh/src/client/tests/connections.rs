@@ -5,13 +5,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tonic::Code;
 
 use tokio_util::sync::CancellationToken;
 
 use super::support::{HEADERS, Raw, Stub, World, echo, eventually, finish, framed, grpc_head, send, world};
 use crate::client::{
+    changes::Changes,
     connect::Settings,
     pool::{Keeper, Pool, Target},
 };
@@ -69,11 +70,12 @@ async fn connections_beyond_the_first_are_closed_when_idle() {
         keepalive_interval: Duration::from_secs(60),
         keepalive_timeout: Duration::from_secs(60),
         spare_idle: Duration::from_millis(50),
+        max_age: Duration::ZERO,
     };
     let (name, host, port) = ("stub".into(), stub.address.ip().to_string(), stub.address.port());
     let pool = Arc::new(Pool::new(Target { name, host, port, settings, max_connections: 2 }));
     let leaves = CancellationToken::new();
-    let keeper = Keeper::new(Arc::clone(&pool), watch::Sender::new(()));
+    let keeper = Keeper::new(Arc::clone(&pool), Changes::default());
     let keeper = tokio::spawn(keeper.run(leaves.clone(), || ()));
     eventually("the first connection", || pool.is_ready()).await;
 
@@ -109,6 +111,25 @@ async fn after_goaway_old_calls_end_and_new_ones_have_a_new_connection() {
     gate.notify_one();
     assert_eq!(old.await.unwrap().unwrap(), "late");
     assert_eq!(new.await.unwrap().unwrap(), "late");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_too_old_is_replaced_before_it_is_given_up() {
+    let gate = Arc::new(Notify::new());
+    let stub = gated(h2::server::Builder::new(), &gate).await;
+    let world = world(Some(&[stub.address]), |config| config.max_connection_age = Duration::from_millis(60));
+    let old = begin(&world);
+    eventually("the first call", || stub.served() == 1).await;
+    eventually("a second connection", || stub.connections.load(Ordering::SeqCst) >= 3).await;
+    let new = begin(&world);
+    eventually("the second call", || stub.served() == 2).await;
+    gate.notify_one();
+    gate.notify_one();
+    for call in [old, new] {
+        assert_eq!(call.await.unwrap().unwrap(), "late", "no call fails for it");
+    }
+    let open = || stub.open.load(Ordering::SeqCst);
+    eventually("those without calls are closed", || open() <= 2).await;
 }
 
 #[tokio::test]

@@ -17,13 +17,14 @@ use super::mock::{self, Mock};
 use crate::{
     client::{
         Stop, attempt::TimeoutLayer, call::Deadline, deadline::DeadlineLayer, fault::FaultLayer, limit::LimitLayer,
-        metrics, outcome::Outcome, replay::Memory, retry::RetryLayer,
+        metrics, outcome::Outcome, replay::Memory, retry::RetryLayer, trace,
     },
     policy::{
-        cluster::{FaultPolicy, LimitPolicy},
+        cluster::{ClusterPolicy, FaultPolicy, LimitPolicy},
+        live::Live,
         method::{Idempotency, MethodPolicy, Origin, Policy},
     },
-    telemetry::Telemetry,
+    telemetry::{Telemetry, recorded::Recorded},
 };
 
 /// A call that every stop has something to do with.
@@ -96,11 +97,17 @@ fn watched() -> (Arc<()>, Weak<()>) {
 async fn every_stop_keeps_the_contract() {
     let telemetry = Telemetry::new().unwrap();
     let metrics = telemetry.metrics();
+    let tracer = Recorded::default().tracer(1.0);
+    check("call trace", trace::call(tracer.clone())).await;
+    check("attempt trace", trace::attempt(tracer)).await;
     check("call metrics", metrics::call(metrics.clone())).await;
     check("deadline", DeadlineLayer).await;
-    check("fault", FaultLayer::new(Some(FaultPolicy { delay_percent: 100.0, ..FaultPolicy::default() }))).await;
-    check("retry", RetryLayer::new(Memory::default(), metrics.clone())).await;
-    check("limit", LimitLayer::new(Some(LimitPolicy { concurrency: 1, queue: 0 }))).await;
+    let fault = Some(FaultPolicy { delay_percent: 100.0, ..FaultPolicy::default() });
+    let limit = Some(LimitPolicy { concurrency: 1, queue: 0 });
+    let policy = Live::from(ClusterPolicy { fault, limit, ..ClusterPolicy::default() });
+    check("fault", FaultLayer::new(policy.clone())).await;
+    check("retry", RetryLayer::new("users", policy.clone(), Memory::default(), metrics.clone())).await;
+    check("limit", LimitLayer::new(policy)).await;
     check("attempt metrics", metrics::attempt(metrics.clone())).await;
     check("attempt timeout", TimeoutLayer::new("users-1")).await;
 }

@@ -1,12 +1,12 @@
 //! Which endpoints there are, waiting for the first, and what is said when there is none.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
 use tokio::{net::TcpListener, time::timeout};
 use tonic::{Code, Status};
 
-use super::support::{Stub, World, echo, options, world};
+use super::support::{Stub, World, bidi, echo, eventually, finish, grpc_head, options, send, world};
 use crate::client::call::CallOptions;
 
 /// An address where nobody listens.
@@ -112,4 +112,47 @@ async fn a_last_resort_that_was_never_connected_is_none() {
     world.set_with(&[], &[stub.address]);
     assert_eq!(world.call().await.unwrap_err().code(), Code::Unavailable);
     assert_eq!(stub.served(), 0);
+}
+
+/// Lets a time pass at once, once the runtime has nothing else to do.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn a_service_that_nobody_calls_is_given_up_and_the_next_call_begins_anew() {
+    let stub = Stub::start(echo).await;
+    let world = world(Some(&[stub.address]), |_| {});
+    assert_eq!(world.call().await.unwrap(), "hello");
+    pass(Duration::from_secs(590)).await;
+    assert_eq!(world.call().await.unwrap(), "hello");
+    pass(Duration::from_secs(590)).await;
+    assert!(world.is_followed(), "it was called ten minutes ago, nearly");
+    pass(Duration::from_secs(20)).await;
+    eventually("nobody follows it", || !world.is_followed()).await;
+    eventually("no connection is left", || stub.open.load(Ordering::SeqCst) == 0).await;
+    assert_eq!(world.call().await.unwrap(), "hello");
+    assert!(world.is_followed());
+}
+
+#[tokio::test]
+async fn a_call_that_runs_keeps_its_service_awake() {
+    let stub = Stub::start(|mut request, mut respond| async move {
+        let mut stream = respond.send_response(grpc_head(), false).unwrap();
+        while let Some(Ok(data)) = request.body_mut().data().await {
+            send(&mut stream, data).await;
+        }
+        finish(&mut stream, 0);
+    })
+    .await;
+    let world = world(Some(&[stub.address]), |_| {});
+    let (sender, mut answer) = bidi(&world).await;
+    for _ in 0..3 {
+        pass(Duration::from_secs(599)).await;
+    }
+    assert!(world.is_followed());
+    sender.unbounded_send("late".into()).unwrap();
+    assert_eq!(answer.message().await.unwrap().unwrap(), "late");
 }

@@ -76,11 +76,12 @@ pub(crate) fn call(idempotent: bool, deadline: Option<Deadline>) -> Call {
         labels: Arc::new(AttemptLabels::new("test.Echo/Run", "users")),
         policy: Arc::new(Policy::new(None).with(Origin::CallSite, &said)),
         for_retry: false,
+        mirrored: false,
         wait_for_ready: false,
         deadline,
+        trace: None,
     };
-    let (headers, body, traffic) = (HeaderMap::new(), Body::empty(), Arc::default());
-    Call { route, headers, body, tried: Vec::new(), previous: 0, until: None, traffic }
+    Call::first(route, HeaderMap::new(), Body::empty())
 }
 
 pub(crate) fn ok() -> Answer {

@@ -30,7 +30,10 @@ use crate::{
     client::call::CallOptions,
     config::{ClientConfig, Config},
     discovery::{Instance, Instances, Resolve, Services},
-    policy::{cluster::ClusterPolicy, method::Idempotency},
+    policy::{
+        cluster::{ClusterPolicies, ClusterPolicy},
+        method::Idempotency,
+    },
     telemetry::Telemetry,
 };
 
@@ -266,7 +269,7 @@ pub(super) struct World {
     pub(super) channel: Channel,
     pub(super) telemetry: Telemetry,
     instances: watch::Sender<Instances>,
-    _channels: Channels,
+    _channels: Arc<Channels>,
 }
 
 pub(super) fn world(instances: Option<&[SocketAddr]>, change: impl FnOnce(&mut ClientConfig)) -> World {
@@ -280,14 +283,26 @@ pub(super) fn world_with(
 ) -> World {
     let mut config = Config::new("test");
     change(&mut config.client);
-    let (sender, telemetry) = (watch::Sender::new(Instances::Unknown), Telemetry::new().unwrap());
-    let resolver = Arc::new(Fixed { instances: sender.clone() });
-    let channels = Channels::new(&config, &[], [("users".into(), policy)].into(), resolver, telemetry.clone()).unwrap();
-    let world = World { channel: channels.get("users"), telemetry, instances: sender, _channels: channels };
+    let world = world_of(&config, policy);
     if let Some(instances) = instances {
         world.set(instances);
     }
     world
+}
+
+/// A world of which no instance is known yet.
+pub(super) fn world_of(config: &Config, policy: ClusterPolicy) -> World {
+    let (sender, telemetry) = (watch::Sender::new(Instances::Unknown), Telemetry::new().unwrap());
+    let resolver = Arc::new(Fixed { instances: sender.clone() });
+    let channels = Channels::new(
+        config,
+        &[],
+        ClusterPolicies::from([("users".into(), policy)]).into(),
+        resolver,
+        telemetry.clone(),
+    )
+    .unwrap();
+    World { channel: channels.get("users"), telemetry, instances: sender, _channels: channels }
 }
 
 impl World {
@@ -295,15 +310,22 @@ impl World {
         self.set_with(addresses, &[]);
     }
 
+    /// Whether anybody follows the instances.
+    pub(super) fn is_followed(&self) -> bool {
+        self.instances.receiver_count() > 0
+    }
+
+    /// Sets the instances as they are told.
+    pub(super) fn tell(&self, instances: Vec<Instance>) {
+        self.instances.send_replace(Instances::Known(instances.into()));
+    }
+
     /// Sets the instances, and those that are a last resort.
     pub(super) fn set_with(&self, addresses: &[SocketAddr], last_resort: &[SocketAddr]) {
         let instance = |address: &SocketAddr| Instance {
-            id: format!("users-{}", address.port()),
-            host: address.ip().to_string(),
-            port: address.port(),
-            tags: Vec::new(),
             meta: [("selvedge".to_owned(), "1".to_owned())].into(),
             last_resort: last_resort.contains(address),
+            ..Instance::at(format!("users-{}", address.port()), address.ip().to_string(), address.port())
         };
         self.instances.send_replace(Instances::Known(addresses.iter().chain(last_resort).map(instance).collect()));
     }

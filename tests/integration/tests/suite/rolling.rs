@@ -1,6 +1,7 @@
 //! Three processes of a service under steady calls: one is killed, one is stopped, one is added.
 
 mod load;
+mod restart;
 
 use std::time::Duration;
 

@@ -1,0 +1,67 @@
+//! Servers that leave in good order: nobody loses a call by it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use super::support::{Stub, World, echo, options, world};
+use crate::policy::method::Idempotency;
+
+const CALLS: usize = 10_000;
+const GO_AWAYS: usize = 50;
+/// Calls at once.
+const CALLERS: usize = 20;
+
+/// Makes calls, every other of a method that may be repeated; returns why some failed.
+async fn caller(world: Arc<World>, made: Arc<AtomicUsize>) -> Vec<String> {
+    let mut failures = Vec::new();
+    loop {
+        let number = made.fetch_add(1, Ordering::SeqCst);
+        if number >= CALLS {
+            return failures;
+        }
+        let idempotency = if number.is_multiple_of(2) { Some(Idempotency::Idempotent) } else { None };
+        if let Err(status) = world.unary("hello".into(), options(idempotency)).await {
+            failures.push(format!("call {number}: {status:?}"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_ten_thousand_calls_over_fifty_goaways_none_fails() {
+    let acted = Arc::<AtomicU64>::default();
+    let counted = Arc::clone(&acted);
+    let stubs = [(); 3].map(|()| {
+        let counted = Arc::clone(&counted);
+        Stub::start(move |request, respond| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            echo(request, respond)
+        })
+    });
+    let stubs = futures::future::join_all(stubs).await;
+    let addresses: Vec<_> = stubs.iter().map(|stub| stub.address).collect();
+    let (world, made) = (Arc::new(world(Some(&addresses), |_| {})), Arc::new(AtomicUsize::new(0)));
+    let callers: Vec<_> = (0..CALLERS).map(|_| tokio::spawn(caller(Arc::clone(&world), Arc::clone(&made)))).collect();
+    // One by one, evenly over the calls, and each on a connection that had none yet.
+    for number in 0..GO_AWAYS {
+        let (stub, due) = (&stubs[number % stubs.len()], (number + 1) * CALLS / (GO_AWAYS + 1));
+        let anew = || stub.connections.load(Ordering::SeqCst) > number / stubs.len();
+        let ready = || made.load(Ordering::SeqCst) >= due && anew();
+        while !ready() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        stub.go_away();
+    }
+    let mut failures = Vec::new();
+    for caller in callers {
+        failures.extend(caller.await.unwrap());
+    }
+    assert!(failures.is_empty(), "{} failed: {:?}", failures.len(), &failures[..failures.len().min(5)]);
+    let connections: usize = stubs.iter().map(|stub| stub.connections.load(Ordering::SeqCst)).sum();
+    assert!(connections >= GO_AWAYS, "each GOAWAY was on another connection: {connections}");
+    assert_eq!(acted.load(Ordering::SeqCst), CALLS as u64, "no server acted on a call twice");
+}
