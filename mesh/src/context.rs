@@ -2,10 +2,12 @@
 
 use std::future::Future;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
 use rand::Rng as _;
 use tokio::time::Instant;
+
+use crate::random;
 
 tokio::task_local! {
     static CURRENT: Context;
@@ -30,6 +32,9 @@ pub struct Context {
 pub(crate) const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
 /// The header of a call that is made for a retry: so that it is known however deep the tree of calls is.
 pub(crate) const FOR_RETRY: &str = "x-selvedge-for-retry";
+
+/// The header of a call that is the copy of another, whose answer nobody waits for.
+pub(crate) const MIRROR: &str = "x-selvedge-mirror";
 
 /// Whether the headers are those of a retry, or of a call made for one.
 pub(crate) fn is_for_retry(headers: &HeaderMap) -> bool {
@@ -66,13 +71,13 @@ pub struct TraceContext {
 }
 
 /// The name of the header.
-const TRACEPARENT: &str = "traceparent";
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 impl TraceContext {
     /// Begins a trace.
     #[must_use]
     pub fn root() -> Self {
-        let trace_id = TraceId::from_bytes(rand::rng().random());
+        let trace_id = TraceId::from_bytes(random::rng().random());
         Self { trace_id, span_id: new_span(), flags: TraceFlags::default() }
     }
 
@@ -103,14 +108,28 @@ impl TraceContext {
     /// Writes `traceparent`.
     pub fn to_headers(self, headers: &mut HeaderMap) {
         let Self { trace_id, span_id, flags } = self;
-        let text = format!("00-{trace_id:032x}-{span_id:016x}-{:02x}", flags.to_u8());
-        let value = HeaderValue::try_from(text).expect("hex digits are a header value");
+        let (ids, flags) = ((trace_id.to_bytes(), span_id.to_bytes()), [flags.to_u8()]);
+        // Written without a text in between: every call carries it.
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        write_hex(&ids.0, &mut text[3..35]);
+        write_hex(&ids.1, &mut text[36..52]);
+        write_hex(&flags, &mut text[53..]);
+        let mut value = HeaderValue::from_bytes(&text).expect("hex digits are a header value");
+        // It never comes again: so marked, it does not push what does out of the connection's table (RFC 7541, 6.2.3).
+        value.set_sensitive(true);
         headers.insert(TRACEPARENT, value);
     }
 }
 
+fn write_hex(bytes: &[u8], text: &mut [u8]) {
+    for (byte, digits) in bytes.iter().zip(text.chunks_exact_mut(2)) {
+        digits[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
+        digits[1] = b"0123456789abcdef"[usize::from(byte & 15)];
+    }
+}
+
 fn new_span() -> SpanId {
-    SpanId::from_bytes(rand::rng().random_range(1..=u64::MAX).to_be_bytes())
+    SpanId::from_bytes(random::rng().random_range(1..=u64::MAX).to_be_bytes())
 }
 
 #[cfg(test)]

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
 /// The name of the header.
-pub(crate) const GRPC_TIMEOUT: &str = "grpc-timeout";
+pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-const MOST: u128 = 99_999_999;
+const MOST: u64 = 99_999_999;
 
 /// Returns the duration that a header value says, or nothing if it says none.
 pub(crate) fn parse(value: &HeaderValue) -> Option<Duration> {
@@ -28,16 +28,28 @@ pub(crate) fn parse(value: &HeaderValue) -> Option<Duration> {
     }
 }
 
-/// Returns the value of the finest unit that eight digits can hold.
+/// Returns the value of the finest unit that eight digits can hold. It is seldom the same twice: marked as sensitive, it
+/// does not push what comes again out of the connection's table (RFC 7541, 6.2.3).
 pub(crate) fn format(timeout: Duration) -> HeaderValue {
-    let nanos = timeout.as_nanos();
-    let units = [("n", 1), ("u", 1_000), ("m", 1_000_000), ("S", 1_000_000_000), ("M", 60_000_000_000)];
-    let fits = units.iter().find(|(_, size)| nanos / size <= MOST);
-    let text = match fits {
-        Some((unit, size)) => format!("{}{unit}", nanos / size),
-        None => format!("{}H", (nanos / 3_600_000_000_000).min(MOST)),
-    };
-    HeaderValue::try_from(text).expect("digits and a letter are a header value")
+    let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+    let units = [(b'n', 1), (b'u', 1_000), (b'm', 1_000_000), (b'S', 1_000_000_000), (b'M', 60_000_000_000)];
+    let fits = units.into_iter().find(|(_, size)| nanos / size <= MOST);
+    let (unit, size) = fits.unwrap_or((b'H', 3_600_000_000_000));
+    // Eight digits at most, from behind.
+    let mut left = u32::try_from((nanos / size).min(MOST)).unwrap_or(u32::MAX);
+    let mut text = [unit; 9];
+    let mut at = 8;
+    loop {
+        at -= 1;
+        text[at] = b"0123456789"[(left % 10) as usize];
+        left /= 10;
+        if left == 0 || at == 0 {
+            break;
+        }
+    }
+    let mut value = HeaderValue::from_bytes(&text[at..]).expect("digits and a letter are a header value");
+    value.set_sensitive(true);
+    value
 }
 
 #[cfg(test)]

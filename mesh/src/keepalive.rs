@@ -14,7 +14,6 @@ use std::{
 use h2::{Ping, PingPong};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::sleep,
 };
 
@@ -24,7 +23,7 @@ pub(crate) struct Heard(Arc<AtomicU64>);
 
 impl Heard {
     /// Returns the stream, whose reads are counted here from now on.
-    pub(crate) fn heed(&self, stream: TcpStream) -> Heeded {
+    pub(crate) fn heed<S>(&self, stream: S) -> Heeded<S> {
         Heeded { stream, heard: self.clone() }
     }
 
@@ -74,14 +73,14 @@ impl Keepalive {
     }
 }
 
-/// A TCP stream that counts what is read from it.
+/// A stream that counts what is read from it.
 #[derive(Debug)]
-pub(crate) struct Heeded {
-    stream: TcpStream,
+pub(crate) struct Heeded<S> {
+    stream: S,
     heard: Heard,
 }
 
-impl AsyncRead for Heeded {
+impl<S: AsyncRead + Unpin> AsyncRead for Heeded<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if read.is_ready() {
@@ -91,7 +90,7 @@ impl AsyncRead for Heeded {
     }
 }
 
-impl AsyncWrite for Heeded {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Heeded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

@@ -8,7 +8,7 @@
 //! # }
 //! ```
 //!
-//! A call walks `channel → route → deadline → fault → retry → limit → cluster → endpoint → stream → wire`; a served
+//! A call walks `channel → route → deadline → fault → mirror → hedge → retry → limit → cluster → endpoint → stream → wire`; a served
 //! call walks `accept → trace → metrics → deadline → routes`. Each stop is one file.
 
 mod mesh;
@@ -19,6 +19,8 @@ mod server;
 
 mod discovery;
 mod telemetry;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 mod consul;
 mod policy;
@@ -31,23 +33,32 @@ mod error;
 mod grpc_timeout;
 mod keepalive;
 mod message_limit;
+mod random;
 
 pub use crate::{
-    channel::Channel,
+    channel::{Channel, explain::Explanation},
     client::call::CallOptions,
-    config::{ClientConfig, Config, DiscoveryConfig, RegistryConfig, Secret, ServerConfig},
+    config::{
+        AdminConfig, ClientConfig, Config, DiscoveryConfig, LoginConfig, OtlpConfig, PolicyConfig, RegistryConfig,
+        Secret, ServerConfig, TelemetryConfig, TracesConfig,
+    },
     context::{Context, TraceContext},
     discovery::{Instance, Instances, Services},
     error::{Error, ErrorKind},
     mesh::{Builder, Mesh},
     policy::{
+        affinity::{HashPolicy, ZonePolicy},
         cluster::{
-            Balance, BreakerPolicy, ClusterPolicy, FailurePercentage, FaultPolicy, LimitPolicy, OutlierPolicy,
-            SuccessRate,
+            Balance, BreakerPolicy, BudgetPolicy, ClusterPolicy, FailurePercentage, FaultPolicy, LimitPolicy,
+            OutlierPolicy, SuccessRate,
         },
         codes::Codes,
+        document::{Document, document_schema},
+        hash_field::HashField,
+        hedge::HedgePolicy,
         method::{Idempotency, MethodPolicy, Origin, Policy, Sourced},
+        mirror::MirrorPolicy,
     },
     server::{ConnectInfo, Serve},
-    telemetry::Telemetry,
+    telemetry::{Telemetry, span::Span},
 };

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tonic::service::Routes;
 
@@ -11,10 +12,16 @@ use crate::{
     consul::Consul,
     discovery::{Instances, Resolve, Services, ages::Ages, by_url::Sources, consul::ConsulResolver},
     error::Error,
-    policy::cluster::{ClusterPolicies, ClusterPolicy},
+    policy::{
+        cluster::{ClusterPolicies, ClusterPolicy},
+        feed::{self, Policies},
+    },
     server::{self, Serve},
     snapshot::Snapshot,
-    telemetry::Telemetry,
+    telemetry::{
+        Telemetry,
+        inspect::{Asked, Explained, Inspect},
+    },
 };
 
 /// One service instance in the mesh. Cheap to clone; a process may have many.
@@ -33,7 +40,7 @@ struct Parts {
     telemetry: Telemetry,
     /// Descriptor sets of what this instance serves.
     served: Vec<&'static [u8]>,
-    channels: Channels,
+    channels: Arc<Channels>,
 }
 
 /// Makes a [`Mesh`].
@@ -83,6 +90,18 @@ impl Mesh {
         self.parts.channels.get(service)
     }
 
+    /// Takes over an encoded `FileDescriptorSet` of a service that was learned while the program runs: it tells the
+    /// channel of that service which methods are unary and which may be repeated, and their options. It goes in place
+    /// of what was learned of the service before, and before [`Builder::upstream_descriptors`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for bytes that are no descriptor set and for options that cannot
+    /// be kept; then nothing changes.
+    pub fn learn(&self, service: &str, descriptors: &[u8]) -> Result<(), Error> {
+        self.parts.channels.learn(service, descriptors)
+    }
+
     /// Serves gRPC services with health and reflection, registered with Consul, until SIGTERM or Ctrl-C
     /// (or what [`Serve::until`] says), and then drains: maintenance, wait, GOAWAY, deregistration.
     pub fn serve(&self, routes: Routes) -> Serve {
@@ -94,6 +113,8 @@ impl Mesh {
             snapshot: snapshot.clone(),
             telemetry: telemetry.clone(),
             served: served.clone(),
+            meta: config.registry.meta(),
+            admin: config.admin.clone(),
         };
         Serve::new(parts, routes)
     }
@@ -147,7 +168,7 @@ impl Builder {
         self
     }
 
-    /// Shares the instruments of the process.
+    /// Shares the instruments of the process. Spans are sent as the settings of this mesh say, and as its own.
     #[must_use]
     pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
         self.telemetry = Some(telemetry);
@@ -163,7 +184,8 @@ impl Builder {
     pub fn build(self) -> Result<Mesh, Error> {
         let Self { config, served, called, policies, telemetry } = self;
         config.validate()?;
-        let telemetry = telemetry.map_or_else(Telemetry::new, Ok)?;
+        let shared = telemetry.map_or_else(|| Telemetry::exporting(&config.service, &config.telemetry), Ok)?;
+        let telemetry = shared.traced(&config.service, &config.telemetry)?;
         let consul = Consul::new(&config.registry)?;
         let snapshot = snapshot(&config)?;
         let Config { registry, discovery, .. } = &config;
@@ -172,10 +194,47 @@ impl Builder {
         let resolver: Arc<dyn Resolve> = Arc::new(resolver.with_ages(ages).with_snapshot(snapshot.clone()));
         let resolver: Arc<dyn Resolve> = Arc::new(Sources::new(resolver, discovery.hold));
         let known: Vec<_> = served.iter().chain(&called).copied().collect();
+        let policies = Policies::new(policies, source(&config, &consul, &telemetry));
         let channels = Channels::new(&config, &known, policies, Arc::clone(&resolver), telemetry.clone())?;
-        let parts = Parts { config, consul, snapshot, resolver, telemetry, served, channels };
-        Ok(Mesh { parts: Arc::new(parts) })
+        let parts = Arc::new(Parts { config, consul, snapshot, resolver, telemetry, served, channels });
+        let inspected: Arc<dyn Inspect> = Arc::clone(&parts) as _;
+        parts.telemetry.inspected().add(Arc::downgrade(&inspected));
+        Ok(Mesh { parts })
     }
+}
+
+impl Inspect for Parts {
+    fn mesh(&self) -> &str {
+        &self.config.service
+    }
+
+    fn state(&self) -> Value {
+        self.channels.all().iter().map(Channel::state).collect()
+    }
+
+    fn explain(&self, asked: &Asked) -> Result<Explained, String> {
+        let channels = self.channels.all();
+        let found = channels.iter().find(|channel| channel.service() == asked.service);
+        let Some(channel) = found else {
+            let called: Vec<_> = channels.iter().map(Channel::service).collect();
+            let (asker, service) = (&self.config.service, &asked.service);
+            return Err(format!("{asker} does not call {service:?}: it calls {}", list(&called)));
+        };
+        let explanation = channel.explain_to(&self.config.service, asked)?;
+        Ok(Explained { called: explanation.is_called(), text: explanation.to_string(), data: json!(explanation) })
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    if names.is_empty() { "nothing so far".into() } else { names.join(", ") }
+}
+
+/// Returns where operators say how services are called, if they may.
+fn source(config: &Config, consul: &Consul, telemetry: &Telemetry) -> Option<feed::Source> {
+    let Config { policy, registry, .. } = config;
+    let (consul, prefix, wait) = (consul.clone(), policy.prefix.clone(), registry.wait);
+    let source = feed::Source { consul, prefix, wait, metrics: telemetry.metrics().clone() };
+    Some(source).filter(|source| !source.prefix.is_empty())
 }
 
 fn snapshot(config: &Config) -> Result<Option<Arc<Snapshot>>, Error> {

@@ -21,12 +21,14 @@ impl MessageLimit {
         Self { limit, prefix: [0; 5], have: 0, left: 0 }
     }
 
-    /// Takes note of the next bytes of the body.
-    pub(crate) fn pass(&mut self, mut bytes: &[u8]) -> Result<(), TooLarge> {
+    /// Takes note of the next bytes of the body; returns how many of them belong to messages, and not to prefixes.
+    pub(crate) fn pass(&mut self, mut bytes: &[u8]) -> Result<usize, TooLarge> {
+        let mut messages = 0;
         while !bytes.is_empty() {
             if self.left > 0 {
                 let skip = self.left.min(bytes.len());
                 self.left -= skip;
+                messages += skip;
                 bytes = &bytes[skip..];
                 continue;
             }
@@ -38,7 +40,7 @@ impl MessageLimit {
                 self.begin()?;
             }
         }
-        Ok(())
+        Ok(messages)
     }
 
     fn begin(&mut self) -> Result<(), TooLarge> {

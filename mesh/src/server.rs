@@ -2,6 +2,7 @@
 
 mod accept;
 mod access;
+mod admin;
 mod builtin;
 mod catch;
 mod connect_info;
@@ -18,6 +19,7 @@ mod tests;
 mod trace;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     future::{Future, IntoFuture},
     net::SocketAddr,
@@ -25,7 +27,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch, task::spawn_blocking};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::service::Routes;
 use tower::ServiceBuilder;
@@ -33,12 +35,13 @@ use tracing::info;
 
 pub use self::connect_info::ConnectInfo;
 use crate::{
-    config::ServerConfig,
+    config::{AdminConfig, ServerConfig},
     consul::Consul,
     error::{Error, ErrorKind},
     server::{
         accept::Acceptor,
         access::{AccessLayer, Methods},
+        admin::Admin,
         catch::CatchLayer,
         deadline::DeadlineLayer,
         drain::Leaving,
@@ -57,7 +60,7 @@ use crate::{
 fn stack(parts: &Parts, routes: Routes, methods: Methods) -> impl Handler {
     ServiceBuilder::new()
         // Above all: whatever is logged of a call names its trace.
-        .layer(TraceLayer)
+        .layer(TraceLayer::new(parts.telemetry.tracer().clone()))
         // Above what may refuse: a call that was refused counts, too.
         .layer(AccessLayer::new(parts.telemetry.metrics().clone(), methods))
         // Above the handler and its response body, which end with it.
@@ -80,6 +83,9 @@ pub(crate) struct Parts {
     pub(crate) telemetry: Telemetry,
     /// Descriptor sets of what it serves.
     pub(crate) served: Vec<&'static [u8]>,
+    /// What it is registered with besides, for those who call it.
+    pub(crate) meta: BTreeMap<String, String>,
+    pub(crate) admin: AdminConfig,
 }
 
 /// A service about to be served; see [`Mesh::serve`](crate::Mesh::serve). Await it.
@@ -92,13 +98,14 @@ pub struct Serve {
     routes: Routes,
     shutdown: Option<BoxFuture<'static, ()>>,
     ready: Option<Ready>,
+    healthy: Option<watch::Receiver<bool>>,
 }
 
 type Ready = Box<dyn FnOnce(SocketAddr) + Send>;
 
 impl Serve {
     pub(crate) fn new(parts: Parts, routes: Routes) -> Self {
-        Self { parts, routes, shutdown: None, ready: None }
+        Self { parts, routes, shutdown: None, ready: None, healthy: None }
     }
 
     /// Serves until the future ends, and not until a signal.
@@ -112,23 +119,34 @@ impl Serve {
         Self { ready: Some(Box::new(ready)), ..self }
     }
 
+    /// Answers health checks with NOT_SERVING while the value is `false`: what the instance needs for its work is away.
+    /// Consul then finds it critical, and callers prefer others. Calls are served all the same.
+    pub fn healthy_while(self, healthy: watch::Receiver<bool>) -> Self {
+        Self { healthy: Some(healthy), ..self }
+    }
+
     async fn run(self) -> Result<(), Error> {
-        let Self { parts, routes, shutdown, ready } = self;
+        let Self { mut parts, routes, shutdown, ready, healthy } = self;
         let mut shutdown = match shutdown {
             Some(future) => Shutdown::Future(future),
             None => Shutdown::Signals(Signals::new()?),
         };
         let listener = accept::listen(parts.config.listen).await?;
+        // Until the end of the drain, which can be watched there.
+        let admin = Admin::start(&parts.admin, &parts.telemetry).await?;
+        parts.meta.extend(admin.meta());
         let mut running = Running::start(&parts, routes, listener).await?;
         tokio::select! {
             () = shutdown.first() => {}
-            error = running.serve(ready) => return Err(error),
+            error = running.serve(ready, healthy) => return Err(error),
         }
         let hurry = CancellationToken::new();
         tokio::select! {
-            () = running.leaving.drain(&parts.config.drain, &hurry) => Ok(()),
+            () = running.leaving.drain(&parts.config.drain, &hurry) => {}
             never = shutdown.others(&hurry) => match never {},
         }
+        parts.telemetry.flush().await;
+        Ok(())
     }
 }
 
@@ -153,6 +171,7 @@ impl fmt::Debug for Serve {
 /// An instance that serves, or is about to stop.
 struct Running {
     local: SocketAddr,
+    snapshot: Option<Arc<Snapshot>>,
     leaving: Leaving,
 }
 
@@ -167,26 +186,41 @@ impl Running {
         health.serving().await;
 
         let phase = Phase::default();
-        let acceptor =
-            Acceptor::new(listener, stack(parts, routes, methods.into_iter().collect()), config, phase.clone());
+        let handler = stack(parts, routes, methods.into_iter().collect());
+        let acceptor = Acceptor::new(listener, handler, config, phase.clone(), parts.telemetry.metrics().clone());
         let acceptor = AbortOnDropHandle::new(tokio::spawn(acceptor.run()));
         info!(service = parts.service, listen = %local, "serving");
 
         let stop_lease = CancellationToken::new();
-        let description = Description::new(&parts.service, &config.tags, &parts.served);
+        let description = Description::new(&parts.service, &config.tags, &parts.served).with_meta(parts.meta.clone());
         let (lease, standing) = Lease::new(parts.consul.clone(), description, advertised, stop_lease.clone());
         let lease = AbortOnDropHandle::new(tokio::spawn(lease.run()));
-        let consul = parts.consul.clone();
-        Ok(Self { local, leaving: Leaving { consul, standing, stop_lease, lease, health, phase, acceptor } })
+        let (consul, snapshot) = (parts.consul.clone(), parts.snapshot.clone());
+        Ok(Self { local, snapshot, leaving: Leaving { consul, standing, stop_lease, lease, health, phase, acceptor } })
     }
 
     /// Reports that the instance is ready, and ends only if it cannot serve any more.
-    async fn serve(&mut self, ready: Option<Ready>) -> Error {
+    async fn serve(&mut self, ready: Option<Ready>, healthy: Option<watch::Receiver<bool>>) -> Error {
+        let health = self.leaving.health.clone();
+        let following = async {
+            match healthy {
+                Some(healthy) => health.follow(healthy).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            error = self.accepting(ready) => error,
+            never = following => match never {},
+        }
+    }
+
+    async fn accepting(&mut self, ready: Option<Ready>) -> Error {
         let registered = self.leaving.standing.wait_for(|standing| matches!(standing, Standing::Registered(_)));
-        if registered.await.is_ok()
-            && let Some(ready) = ready
-        {
-            ready(self.local);
+        if registered.await.is_ok() {
+            first_snapshot(self.snapshot.clone()).await;
+            if let Some(ready) = ready {
+                ready(self.local);
+            }
         }
         let ended = (&mut self.leaving.acceptor).await;
         let reason = ended.map_or_else(|error| error.to_string(), |()| "no reason".into());
@@ -202,6 +236,14 @@ async fn knows_somebody(parts: &Parts) -> Result<(), Error> {
         let path = snapshot.path().display();
         Error::new(ErrorKind::Registry, format!("{error}; and there is no snapshot to start from at {path}"))
     })
+}
+
+/// From here on the instance can be started while the registry is away, also if it calls nobody.
+async fn first_snapshot(snapshot: Option<Arc<Snapshot>>) {
+    if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.age().is_none()) {
+        // It ends with the runtime at the latest, and has nothing to say.
+        let _ = spawn_blocking(move || snapshot.write()).await;
+    }
 }
 
 /// What ends the serving.

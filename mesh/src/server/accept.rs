@@ -25,6 +25,7 @@ use crate::{
         phase::Phase,
         stream::Handler,
     },
+    telemetry::Metrics,
 };
 
 /// Listens on an address.
@@ -58,18 +59,26 @@ pub(crate) struct Acceptor<H> {
     handler: H,
     settings: Arc<Settings>,
     phase: Phase,
+    metrics: Metrics,
     connections: JoinSet<()>,
     backoff: Backoff,
     failing: bool,
 }
 
 impl<H: Handler> Acceptor<H> {
-    pub(crate) fn new(listener: TcpListener, handler: H, config: &ServerConfig, phase: Phase) -> Self {
+    pub(crate) fn new(
+        listener: TcpListener,
+        handler: H,
+        config: &ServerConfig,
+        phase: Phase,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             listener,
             handler,
             settings: Arc::new(Settings::new(config)),
             phase,
+            metrics,
             connections: JoinSet::new(),
             backoff: Backoff::new(Duration::from_millis(20), Duration::from_secs(1)),
             failing: false,
@@ -100,7 +109,9 @@ impl<H: Handler> Acceptor<H> {
             Ok((stream, remote)) => {
                 self.recovered();
                 let (handler, settings) = (self.handler.clone(), Arc::clone(&self.settings));
-                self.connections.spawn(connection::serve(stream, remote, handler, settings, self.phase.clone()));
+                let (counted, phase) = (self.metrics.server_connection(), self.phase.clone());
+                let serving = connection::serve(stream, remote, handler, settings, phase);
+                self.connections.spawn(serving.map(move |()| drop(counted)));
             }
             Err(error) if is_of_the_connection(&error) => debug!(%error, "a connection was gone before it was taken"),
             Err(error) => self.failed(&error).await,
@@ -147,14 +158,15 @@ mod tests {
     use tonic::body::Body;
 
     use super::*;
-    use crate::server::stream::RequestBody;
+    use crate::{server::stream::RequestBody, telemetry::Telemetry};
 
     #[tokio::test(start_paused = true)]
     async fn an_exhausted_machine_is_waited_for_and_complained_of_once() {
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let handler =
             tower::service_fn(|_: Request<RequestBody>| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
-        let mut acceptor = Acceptor::new(listener, handler, &ServerConfig::default(), Phase::default());
+        let metrics = Telemetry::new().unwrap().metrics().clone();
+        let mut acceptor = Acceptor::new(listener, handler, &ServerConfig::default(), Phase::default(), metrics);
         let began = tokio::time::Instant::now();
         const EMFILE: i32 = 24;
         for _ in 0..20 {

@@ -1,15 +1,21 @@
 //! Notes each call once, when it ended: in the metrics, and as one line of the access log.
 
+mod counted;
+
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     convert::Infallible,
     future::Future,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context as Task, Poll, ready},
 };
 
+use bytes::Bytes as Chunk;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
@@ -19,29 +25,37 @@ use tracing::{debug, field};
 
 use crate::{
     context::{Context, TraceContext},
-    server::connect_info::ConnectInfo,
-    telemetry::{Metrics, code_name},
+    server::{
+        access::counted::{Counted, MessageBytes},
+        connect_info::ConnectInfo,
+    },
+    telemetry::{Bytes, Metrics, ServerLabels, code_name},
 };
 
 /// The methods that are served, as `package.Service/Method`: labels of metrics must come from a bounded set.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Methods(HashSet<Arc<str>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Methods {
+    served: HashMap<String, Arc<ServerLabels>>,
+    /// Those of what is not served.
+    other: Arc<ServerLabels>,
+}
 
 impl Methods {
-    /// Returns the label of a request's path.
-    fn label(&self, path: &str) -> Option<Arc<str>> {
-        self.0.get(path.strip_prefix('/')?).cloned()
+    /// Returns the labels of a request's path.
+    fn labels(&self, path: &str) -> &Arc<ServerLabels> {
+        path.strip_prefix('/').and_then(|name| self.served.get(name)).unwrap_or(&self.other)
     }
 }
 
 impl FromIterator<String> for Methods {
     fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Self {
-        Self(names.into_iter().map(Arc::from).collect())
+        let labelled = |name: String| {
+            let labels = Arc::new(ServerLabels::new(&name));
+            (name, labels)
+        };
+        Self { served: names.into_iter().map(labelled).collect(), other: Arc::new(ServerLabels::new("other")) }
     }
 }
-
-/// The label of what is not served.
-const OTHER: &str = "other";
 
 /// Makes [`Access`].
 #[derive(Clone, Debug)]
@@ -78,7 +92,7 @@ pub(crate) struct Access<S> {
 
 impl<S, R, B> Service<Request<R>> for Access<S>
 where
-    S: Service<Request<R>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<Counted<R>>, Response = Response<B>, Error = Infallible>,
     S::Future: Unpin,
 {
     type Response = Response<Noted<B>>;
@@ -91,6 +105,7 @@ where
 
     fn call(&mut self, request: Request<R>) -> Self::Future {
         let note = Note::begin(Arc::clone(&self.book), &request);
+        let request = request.map(|body| Counted::new(body, Arc::clone(&note.received)));
         NotedCall { inner: self.inner.call(request), note: Some(note) }
     }
 }
@@ -99,25 +114,30 @@ where
 #[derive(Debug)]
 struct Note {
     book: Arc<Book>,
-    label: Option<Arc<str>>,
+    labels: Arc<ServerLabels>,
     path: http::Uri,
     remote: Option<SocketAddr>,
     trace: Option<TraceContext>,
     began: Instant,
     code: Option<Code>,
+    /// Bytes of the messages of the request, and of those of the response.
+    received: Arc<AtomicU64>,
+    sent: MessageBytes,
 }
 
 impl Note {
     fn begin<R>(book: Arc<Book>, request: &Request<R>) -> Self {
-        let label = book.methods.label(request.uri().path());
-        book.metrics.server_started(label.as_deref().unwrap_or(OTHER));
+        let labels = Arc::clone(book.methods.labels(request.uri().path()));
+        book.metrics.server_started(&labels);
         Self {
-            label,
+            labels,
             path: request.uri().clone(),
             remote: request.extensions().get::<ConnectInfo>().map(|info| info.remote),
             trace: Context::current().trace,
             began: Instant::now(),
             code: None,
+            received: Arc::default(),
+            sent: MessageBytes::default(),
             book,
         }
     }
@@ -134,7 +154,8 @@ impl Drop for Note {
     fn drop(&mut self) {
         let took = self.began.elapsed();
         let code = self.code.unwrap_or(Code::Cancelled);
-        self.book.metrics.server_ended(self.label.as_deref().unwrap_or(OTHER), code, took);
+        let bytes = Bytes { sent: self.sent.count(), received: self.received.load(Ordering::Relaxed) };
+        self.book.metrics.server_ended(&self.labels, code, took, bytes);
         debug!(
             target: "selvedge::access",
             method = self.path.path(),
@@ -175,15 +196,17 @@ pub(crate) struct Noted<B> {
     note: Note,
 }
 
-impl<B: Body<Error = Status> + Unpin> Body for Noted<B> {
-    type Data = B::Data;
+impl<B: Body<Data = Chunk, Error = Status> + Unpin> Body for Noted<B> {
+    type Data = Chunk;
     type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<Option<Result<Frame<B::Data>, Status>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<Option<Result<Frame<Chunk>, Status>>> {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
-                if let Some(trailers) = frame.trailers_ref() {
+                if let Some(data) = frame.data_ref() {
+                    self.note.sent.add(data);
+                } else if let Some(trailers) = frame.trailers_ref() {
                     self.note.read(trailers);
                 }
             }

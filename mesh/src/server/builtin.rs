@@ -1,7 +1,10 @@
 //! What every instance serves besides its own services: health and reflection.
 
+use std::convert::Infallible;
+
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
+use tokio::sync::watch;
 use tonic::service::Routes;
 use tonic_health::{
     ServingStatus,
@@ -55,8 +58,24 @@ pub(crate) struct Health {
 impl Health {
     /// Declares each service SERVING; the instance as a whole (`""`) is so from the start.
     pub(crate) async fn serving(&self) {
-        for name in &self.names {
-            self.reporter.set_service_status(name, ServingStatus::Serving).await;
+        self.declare(ServingStatus::Serving).await;
+    }
+
+    /// Declares everything SERVING while the value is `true`, and NOT_SERVING while it is `false`. Who sets it may end:
+    /// the last value stays.
+    pub(crate) async fn follow(&self, mut healthy: watch::Receiver<bool>) -> Infallible {
+        loop {
+            let status = if *healthy.borrow_and_update() { ServingStatus::Serving } else { ServingStatus::NotServing };
+            self.declare(status).await;
+            if healthy.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    async fn declare(&self, status: ServingStatus) {
+        for name in self.names.iter().map(String::as_str).chain([""]) {
+            self.reporter.set_service_status(name, status).await;
         }
     }
 

@@ -8,17 +8,20 @@ use h2::{
     server::{Builder, SendResponse},
 };
 use http::Request;
+use rand::Rng as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     task::{JoinError, JoinSet},
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tracing::{debug, error};
 
 use crate::{
+    backoff,
     config::ServerConfig,
     keepalive::{Heard, Heeded, Keepalive},
+    random,
     server::{
         connect_info::ConnectInfo,
         phase::Phase,
@@ -50,6 +53,8 @@ pub(crate) struct Settings {
     handshake_timeout: Duration,
     keepalive_interval: Duration,
     keepalive_timeout: Duration,
+    send_stall: Duration,
+    max_age: Duration,
 }
 
 impl Settings {
@@ -70,6 +75,8 @@ impl Settings {
             handshake_timeout: config.handshake_timeout,
             keepalive_interval: config.keepalive_interval,
             keepalive_timeout: config.keepalive_timeout,
+            max_age: config.max_connection_age,
+            send_stall: config.send_stall,
         }
     }
 }
@@ -94,7 +101,7 @@ pub(crate) async fn serve<H: Handler>(
     Connection { connection, handler, info, calls: JoinSet::new(), phase }.run(&settings, heard).await;
 }
 
-type Http2 = h2::server::Connection<Heeded, Bytes>;
+type Http2 = h2::server::Connection<Heeded<TcpStream>, Bytes>;
 
 /// Waits for the first bytes, and shakes hands if they are HTTP/2's.
 async fn begin(mut stream: TcpStream, settings: &Settings, heard: &Heard, phase: &Phase) -> io::Result<Option<Http2>> {
@@ -131,6 +138,22 @@ async fn refuse(stream: &mut TcpStream) -> io::Result<()> {
     timeout(FAREWELL, tokio::io::copy(&mut rest, &mut sink)).await.map_or(Ok(()), |copied| copied.map(drop))
 }
 
+/// Waits until the instance leaves, or the connection is too old.
+async fn parting(phase: &Phase, aged: impl Future<Output = ()>) {
+    tokio::select! {
+        () = phase.leaving.cancelled() => {}
+        () = aged => {}
+    }
+}
+
+/// Waits until then, or for ever if that is never.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// A connection that shook hands.
 struct Connection<H> {
     connection: Http2,
@@ -145,17 +168,18 @@ impl<H: Handler> Connection<H> {
         let pings = self.connection.ping_pong().expect("taken only here");
         let keepalive = Keepalive::new(pings, heard, settings.keepalive_interval, settings.keepalive_timeout);
         let mut silence = std::pin::pin!(keepalive.silence());
-        let mut leaving = false;
+        let expiry = backoff::expiry(Instant::now(), settings.max_age, random::rng().random());
+        let (mut aged, mut leaving) = (std::pin::pin!(until(expiry)), false);
         loop {
             let idle = leaving && self.calls.is_empty() && !self.connection.has_streams();
             tokio::select! {
                 accepted = self.connection.accept() => match accepted {
-                    Some(Ok((request, respond))) => self.begin(request, respond),
+                    Some(Ok((request, respond))) => self.begin(request, respond, settings.send_stall),
                     Some(Err(error)) => break self.lost(&error),
                     None => break,
                 },
                 Some(ended) = self.calls.join_next() => self.ended(ended),
-                () = self.phase.leaving.cancelled(), if !leaving => {
+                () = parting(&self.phase, aged.as_mut()), if !leaving => {
                     // Says GOAWAY twice (RFC 9113, section 6.8): calls that are already on their way are served.
                     self.connection.graceful_shutdown();
                     leaving = true;
@@ -168,8 +192,8 @@ impl<H: Handler> Connection<H> {
         self.calls.shutdown().await;
     }
 
-    fn begin(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
-        self.calls.spawn(stream::serve(self.handler.clone(), request, respond, self.info));
+    fn begin(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>, stall: Duration) {
+        self.calls.spawn(stream::serve(self.handler.clone(), request, respond, self.info, stall));
     }
 
     fn ended(&self, ended: Result<(), JoinError>) {

@@ -12,7 +12,14 @@ use tracing::{info, warn};
 use crate::{
     config::DrainConfig,
     consul::Consul,
-    server::{builtin::Health, phase::Phase, register::Standing},
+    server::{
+        builtin::Health,
+        phase::Phase,
+        register::{
+            Standing,
+            claim::{Claim, OWNER},
+        },
+    },
 };
 
 /// All that Consul may cost a drain.
@@ -52,6 +59,9 @@ impl Leaving {
             let _ = timeout(CUT_OFF, &mut self.acceptor).await;
         }
         deregister(&self.consul, &standing, &mut budget).await;
+        if let Some(Err(error)) = budget.spend(self.consul.log_out()).await {
+            warn!(%error, "not logged out: the token holds until it expires");
+        }
     }
 
     /// From here on nothing registers: that would end the maintenance.
@@ -64,7 +74,12 @@ impl Leaving {
 
     /// Takes the instance out of everybody's discovery, if it can be.
     async fn hidden(&self, standing: &Standing, budget: &mut Budget) -> bool {
-        let Standing::Registered(id) = standing else { return false };
+        let Standing::Registered(claim) = standing else { return false };
+        let id = &claim.id;
+        if is_taken(&self.consul, claim, budget).await {
+            info!(%id, "draining without notice to others: another process has the id by now");
+            return false;
+        }
         match budget.spend(self.consul.maintenance(id, true, "drain")).await {
             Some(Ok(())) => {
                 info!(%id, "draining");
@@ -83,12 +98,22 @@ impl Leaving {
 }
 
 async fn deregister(consul: &Consul, standing: &Standing, budget: &mut Budget) {
-    let (Standing::Asked(id) | Standing::Registered(id)) = standing else { return };
+    let (Standing::Asked(claim) | Standing::Registered(claim)) = standing else { return };
+    let id = &claim.id;
+    if is_taken(consul, claim, budget).await {
+        return info!(%id, "not deregistered: another process has the id by now");
+    }
     match budget.spend(consul.deregister(id)).await {
         Some(Ok(())) => info!(%id, "deregistered"),
         Some(Err(error)) => warn!(%id, %error, "not deregistered: the agent will, a minute from now"),
         None => warn!(%id, "not deregistered for lack of an answer: the agent will, a minute from now"),
     }
+}
+
+/// Whether another registered the id meanwhile; if that cannot be told, it is still ours.
+async fn is_taken(consul: &Consul, claim: &Claim, budget: &mut Budget) -> bool {
+    let Some(Ok(Some(found))) = budget.spend(consul.registered(&claim.id)).await else { return false };
+    found.owner(OWNER) != Some(&*claim.owner)
 }
 
 /// Time that several requests share.

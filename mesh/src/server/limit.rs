@@ -118,7 +118,7 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for Limited<B> {
             return Poll::Ready(frame);
         };
         match self.limit.pass(data) {
-            Ok(()) => Poll::Ready(frame),
+            Ok(_) => Poll::Ready(frame),
             Err(large) => Poll::Ready(Some(Err(self.refuse(large)))),
         }
     }

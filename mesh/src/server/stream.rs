@@ -5,6 +5,7 @@ use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
+use tokio::time::timeout;
 use tonic::Status;
 use tower::{Service, ServiceExt as _};
 
@@ -37,12 +39,14 @@ where
     }
 }
 
-/// Serves one call. It ends early, and drops the handler, when the caller resets the stream or is gone.
+/// Serves one call. It ends early, and drops the handler, when the caller resets the stream, is gone, or takes nothing of
+/// what it is sent for as long as `stall`.
 pub(crate) async fn serve<H: Handler>(
     handler: H,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     info: ConnectInfo,
+    stall: Duration,
 ) {
     if let Some(refusal) = refusal(&request) {
         let _ = respond.send_response(refusal, true);
@@ -51,7 +55,7 @@ pub(crate) async fn serve<H: Handler>(
     let mut request = request.map(RequestBody::new);
     request.extensions_mut().insert(info);
     let Some(response) = unless_reset(handler.handle(request), |cx| respond.poll_reset(cx)).await else { return };
-    if let Err(error) = send(response, &mut respond).await {
+    if let Err(error) = send(response, &mut respond, stall).await {
         tracing::trace!(%error, "a caller left before the end of its answer");
     }
 }
@@ -90,7 +94,7 @@ async fn unless_reset<T>(
     .await
 }
 
-async fn send<B>(response: Response<B>, respond: &mut SendResponse<Bytes>) -> Result<(), h2::Error>
+async fn send<B>(response: Response<B>, respond: &mut SendResponse<Bytes>, stall: Duration) -> Result<(), h2::Error>
 where
     B: Body<Data = Bytes, Error = Status> + Unpin,
 {
@@ -114,7 +118,7 @@ where
                 None => return Ok(()),
             },
         };
-        if !send_frame(&mut out, frame).await? {
+        if !send_frame(&mut out, frame, stall).await? {
             return Ok(());
         }
     }
@@ -124,6 +128,7 @@ where
 async fn send_frame(
     out: &mut SendStream<Bytes>,
     frame: Option<Result<Frame<Bytes>, Status>>,
+    stall: Duration,
 ) -> Result<bool, h2::Error> {
     let frame = match frame {
         Some(Ok(frame)) => frame,
@@ -131,7 +136,7 @@ async fn send_frame(
         None => return out.send_data(Bytes::new(), true).map(|()| false),
     };
     match frame.into_data() {
-        Ok(data) => send_data(out, data).await.map(|()| true),
+        Ok(data) => send_data(out, data, stall).await.map(|()| true),
         Err(frame) => {
             let trailers = frame.into_trailers().unwrap_or_default();
             out.send_trailers(trailers).map(|()| false)
@@ -140,10 +145,15 @@ async fn send_frame(
 }
 
 /// Sends bytes in pieces of what the peer's windows admit.
-async fn send_data(out: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), h2::Error> {
+async fn send_data(out: &mut SendStream<Bytes>, mut data: Bytes, stall: Duration) -> Result<(), h2::Error> {
     while !data.is_empty() {
         out.reserve_capacity(data.len());
-        let admitted = poll_fn(|cx| poll_capacity(out, cx)).await?;
+        let Ok(admitted) = timeout(stall, poll_fn(|cx| poll_capacity(out, cx))).await else {
+            // RESOURCE_EXHAUSTED to the caller (gRPC over HTTP/2, "Errors").
+            out.send_reset(Reason::ENHANCE_YOUR_CALM);
+            return Err(Reason::ENHANCE_YOUR_CALM.into());
+        };
+        let admitted = admitted?;
         out.send_data(data.split_to(admitted.min(data.len())), false)?;
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! Gives a served call its place in a trace: to its log lines, and to the calls that its handler makes.
+//! Gives a served call its place in a trace: a span of its own (gRFC A72), to its log lines, and to the calls that its
+//! handler makes.
 
 use std::{
     convert::Infallible,
@@ -7,22 +8,35 @@ use std::{
     task::{Context as Task, Poll, ready},
 };
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
+use opentelemetry::trace::SpanKind;
+use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::{Span, info_span};
 
-use crate::context::{self, Context, TraceContext};
+use crate::{
+    context::{self, Context, TraceContext},
+    telemetry::{self, Tracer, span::method_span},
+};
 
 /// Makes [`Trace`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TraceLayer;
+#[derive(Clone, Debug)]
+pub(crate) struct TraceLayer {
+    tracer: Tracer,
+}
+
+impl TraceLayer {
+    pub(crate) fn new(tracer: Tracer) -> Self {
+        Self { tracer }
+    }
+}
 
 impl<S> Layer<S> for TraceLayer {
     type Service = Trace<S>;
 
     fn layer(&self, inner: S) -> Trace<S> {
-        Trace { inner }
+        Trace { inner, tracer: self.tracer.clone() }
     }
 }
 
@@ -30,6 +44,7 @@ impl<S> Layer<S> for TraceLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct Trace<S> {
     inner: S,
+    tracer: Tracer,
 }
 
 impl<S, R, B> Service<Request<R>> for Trace<S>
@@ -47,13 +62,42 @@ where
 
     fn call(&mut self, request: Request<R>) -> Self::Future {
         let caller = TraceContext::from_headers(request.headers());
-        let trace = caller.map_or_else(TraceContext::root, TraceContext::child);
+        let recorded = Recorded {
+            span: self.tracer.begin(SpanKind::Server, caller, || method_span("Recv", request.uri().path())),
+            code: None,
+        };
+        // Who records nothing passes on what it was given: spans further down stand below the caller's.
+        let trace = recorded.span.context().or(caller).unwrap_or_else(TraceContext::root);
         let for_retry = context::is_for_retry(request.headers());
         let TraceContext { trace_id, span_id, .. } = trace;
         let span = info_span!("call", method = request.uri().path(), %trace_id, %span_id);
         let context = Context { trace: Some(trace), deadline: None, for_retry };
         let inner = span.in_scope(|| context.clone().enter(|| self.inner.call(request)));
-        Traced { inner, context, span }
+        Traced { inner, context, span, recorded }
+    }
+}
+
+/// The span of a call, if it is recorded; it ends when this is dropped, however the call ended.
+#[derive(Debug, Default)]
+struct Recorded {
+    span: telemetry::span::Span,
+    code: Option<Code>,
+}
+
+impl Recorded {
+    /// The status of a call without messages stands in its headers; else in its trailers.
+    fn read(&mut self, headers: &HeaderMap) {
+        if self.span.is_recorded()
+            && let Some(code) = headers.get(Status::GRPC_STATUS)
+        {
+            self.code = Some(Code::from_bytes(code.as_bytes()));
+        }
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        self.span.ended(self.code.unwrap_or(Code::Cancelled));
     }
 }
 
@@ -63,11 +107,12 @@ pub(crate) struct Traced<T> {
     inner: T,
     context: Context,
     span: Span,
+    recorded: Recorded,
 }
 
 impl<T> Traced<T> {
     fn enter<R>(&mut self, run: impl FnOnce(&mut T) -> R) -> R {
-        let Self { inner, context, span } = self;
+        let Self { inner, context, span, .. } = self;
         span.in_scope(|| context.clone().enter(|| run(inner)))
     }
 }
@@ -80,17 +125,29 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<Self::Output> {
         let Ok(response) = ready!(self.enter(|inner| Pin::new(inner).poll(cx)));
-        let (context, span) = (self.context.clone(), self.span.clone());
-        Poll::Ready(Ok(response.map(|inner| Traced { inner, context, span })))
+        let (context, span, mut recorded) =
+            (self.context.clone(), self.span.clone(), std::mem::take(&mut self.recorded));
+        recorded.read(response.headers());
+        Poll::Ready(Ok(response.map(|inner| Traced { inner, context, span, recorded })))
     }
 }
 
-impl<B: Body + Unpin> Body for Traced<B> {
+impl<B: Body<Error = Status> + Unpin> Body for Traced<B> {
     type Data = B::Data;
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.enter(|inner| Pin::new(inner).poll_frame(cx))
+        let frame = ready!(self.enter(|inner| Pin::new(inner).poll_frame(cx)));
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_ref() {
+                    self.recorded.read(trailers);
+                }
+            }
+            Some(Err(status)) => self.recorded.code = Some(status.code()),
+            None => self.recorded.code = self.recorded.code.or(Some(Code::Unknown)),
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -101,3 +158,6 @@ impl<B: Body + Unpin> Body for Traced<B> {
         self.inner.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests;

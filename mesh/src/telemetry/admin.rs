@@ -7,10 +7,14 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use crate::{error::Error, error::ErrorKind, telemetry::Telemetry};
+use crate::{
+    error::{Error, ErrorKind},
+    telemetry::{Telemetry, inspect},
+};
 
 impl Telemetry {
-    /// Serves `/metrics` (Prometheus) and `/healthz` until the future ends; programs add routes of their own.
+    /// Serves `/metrics` (Prometheus), `/healthz`, and of the meshes that share these instruments `/state` and
+    /// `/explain`, until the future ends; programs add routes of their own.
     ///
     /// # Errors
     ///
@@ -25,6 +29,7 @@ impl Telemetry {
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok\n" }))
             .with_state(self.clone())
+            .merge(inspect::routes(self.inspected().clone()))
             .merge(more);
         axum::serve(listener, router)
             .with_graceful_shutdown(shutdown)

@@ -1,135 +1,267 @@
-//! The instruments, named as gRPC's OpenTelemetry metrics are (gRFC A66, A96).
+//! The instruments, named as gRPC's OpenTelemetry metrics are (gRFC A66, A91, A96).
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, Histogram, MeterProvider as _},
+    metrics::{Counter, Histogram, Meter, MeterProvider as _, UpDownCounter},
 };
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use tonic::Code;
 
-/// All instruments of the call path.
+use crate::telemetry::{
+    descriptions::described,
+    gauges::Gauges,
+    labels::{AttemptLabels, Ended, ServerLabels},
+};
+
+/// All instruments of the call path. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
+    instruments: Arc<Instruments>,
+    gauges: Gauges,
+}
+
+#[derive(Debug)]
+struct Instruments {
     attempt_started: Counter<u64>,
     attempt_duration: Histogram<f64>,
     attempt_sent: Histogram<u64>,
     attempt_received: Histogram<u64>,
     call_duration: Histogram<f64>,
-    call_retries: Counter<u64>,
-    call_transparent_retries: Counter<u64>,
+    call_retries: Histogram<u64>,
+    call_transparent_retries: Histogram<u64>,
+    call_hedges: Histogram<u64>,
+    call_retry_delay: Histogram<f64>,
+    mirror_calls: Counter<u64>,
+    retries_refused: Counter<u64>,
     ejections_enforced: Counter<u64>,
     ejections_unenforced: Counter<u64>,
     breaker_opened: Counter<u64>,
+    policy_refused: Counter<u64>,
     server_started: Counter<u64>,
     server_duration: Histogram<f64>,
-}
-
-/// Who an attempt was for: the method without a leading `/`, and the service asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AttemptLabels {
-    method: KeyValue,
-    target: KeyValue,
-}
-
-impl AttemptLabels {
-    /// `method` must come from a bounded set (a descriptor or the routes), else `"other"`.
-    pub(crate) fn new(method: &str, target: &str) -> Self {
-        Self {
-            method: KeyValue::new("grpc.method", method.trim_start_matches('/').to_owned()),
-            target: KeyValue::new("grpc.target", target.to_owned()),
-        }
-    }
-
-    fn bare(&self) -> [KeyValue; 2] {
-        [self.method.clone(), self.target.clone()]
-    }
-
-    fn with(&self, code: Code) -> [KeyValue; 3] {
-        [self.method.clone(), self.target.clone(), status(code)]
-    }
+    server_sent: Histogram<u64>,
+    server_received: Histogram<u64>,
+    server_connections: UpDownCounter<i64>,
 }
 
 impl Metrics {
     pub(crate) fn new(provider: &SdkMeterProvider) -> Self {
         let meter = provider.meter("selvedge");
-        let seconds = |name: &'static str, text: &'static str| {
-            meter.f64_histogram(name).with_unit("s").with_description(text).with_boundaries(LATENCY.to_vec()).build()
-        };
-        let bytes = |name: &'static str, text: &'static str| {
-            meter.u64_histogram(name).with_unit("By").with_description(text).with_boundaries(SIZE.to_vec()).build()
-        };
-        let count = |name: &'static str, text: &'static str| meter.u64_counter(name).with_description(text).build();
-        Self {
-            attempt_started: count("grpc.client.attempt.started", "Attempts begun, whether or not they ended"),
-            attempt_duration: seconds("grpc.client.attempt.duration", "Time from an attempt's begin to its end"),
-            attempt_sent: bytes(
-                "grpc.client.attempt.sent_total_compressed_message_size",
-                "Bytes of all messages that an attempt sent",
-            ),
-            attempt_received: bytes(
-                "grpc.client.attempt.rcvd_total_compressed_message_size",
-                "Bytes of all messages that an attempt received",
-            ),
-            call_duration: seconds("grpc.client.call.duration", "Time of a call over all its attempts"),
-            call_retries: count("grpc.client.call.retries", "Retries, transparent ones excluded"),
-            call_transparent_retries: count(
-                "grpc.client.call.transparent_retries",
-                "Retries of attempts that no server had processed",
-            ),
-            ejections_enforced: count("grpc.lb.outlier_detection.ejections_enforced", "Endpoints that were ejected"),
-            ejections_unenforced: count(
-                "grpc.lb.outlier_detection.ejections_unenforced",
-                "Endpoints that were not ejected because too many are",
-            ),
-            breaker_opened: count("selvedge.breaker.opened", "Breakers of endpoints that opened"),
-            server_started: count("grpc.server.call.started", "Calls that arrived"),
-            server_duration: seconds("grpc.server.call.duration", "Time from a call's arrival to its end"),
-        }
+        Self { instruments: Arc::new(Instruments::new(&meter)), gauges: Gauges::new(&meter) }
+    }
+
+    /// Returns what is looked at whenever the metrics are read.
+    pub(crate) fn gauges(&self) -> &Gauges {
+        &self.gauges
     }
 
     pub(crate) fn attempt_started(&self, labels: &AttemptLabels) {
-        self.attempt_started.add(1, &labels.bare());
+        let counter = &self.instruments.attempt_started;
+        match &labels.bound {
+            Some(bound) => bound.started.get_or_init(|| counter.bind(&labels.bare())).add(1),
+            None => counter.add(1, &labels.bare()),
+        }
     }
 
     pub(crate) fn attempt_ended(&self, labels: &AttemptLabels, code: Code, took: Duration, bytes: Bytes) {
-        let labels = labels.with(code);
-        self.attempt_duration.record(took.as_secs_f64(), &labels);
-        self.attempt_sent.record(bytes.sent, &labels);
-        self.attempt_received.record(bytes.received, &labels);
+        let Instruments { attempt_duration, attempt_sent, attempt_received, .. } = &*self.instruments;
+        let instruments = Ending { duration: attempt_duration, sent: attempt_sent, received: attempt_received };
+        match &labels.bound {
+            Some(bound) => instruments.bound(&bound.ended[code as usize], || labels.with(code)).record(took, bytes),
+            None => instruments.record(&labels.with(code), took, bytes),
+        }
     }
 
     pub(crate) fn call_ended(&self, labels: &AttemptLabels, code: Code, took: Duration) {
-        self.call_duration.record(took.as_secs_f64(), &labels.with(code));
+        let histogram = &self.instruments.call_duration;
+        let took = took.as_secs_f64();
+        match &labels.bound {
+            Some(bound) => bound.call[code as usize].get_or_init(|| histogram.bind(&labels.with(code))).record(took),
+            None => histogram.record(took, &labels.with(code)),
+        }
     }
 
-    pub(crate) fn retried(&self, labels: &AttemptLabels, transparent: bool) {
-        let counter = if transparent { &self.call_transparent_retries } else { &self.call_retries };
-        counter.add(1, &labels.bare());
+    /// Notes what the attempts of one call after its first came to; of a call without any, nothing (gRFC A96).
+    pub(crate) fn retried(&self, labels: &AttemptLabels, retries: Retries) {
+        let labels = labels.bare();
+        if retries.repeated > 0 {
+            self.instruments.call_retries.record(retries.repeated, &labels);
+        }
+        if retries.transparent > 0 {
+            self.instruments.call_transparent_retries.record(retries.transparent, &labels);
+        }
+        if retries.repeated + retries.transparent > 0 {
+            self.instruments.call_retry_delay.record(retries.waited.as_secs_f64(), &labels);
+        }
+    }
+
+    /// Notes how many attempts of one call were made beside its first; of a call without any, nothing (gRFC A96).
+    pub(crate) fn hedged(&self, labels: &AttemptLabels, hedges: u64) {
+        if hedges > 0 {
+            self.instruments.call_hedges.record(hedges, &labels.bare());
+        }
+    }
+
+    /// Counts the copy of a call by what came of it: it was answered or failed, or was dropped because too many are under
+    /// way.
+    pub(crate) fn mirrored(&self, service: &str, result: &'static str) {
+        let labels =
+            [KeyValue::new("grpc.target", service.to_owned()), KeyValue::new("selvedge.mirror.result", result)];
+        self.instruments.mirror_calls.add(1, &labels);
+    }
+
+    /// Counts a retry that the budget did not allow.
+    pub(crate) fn retry_refused(&self, labels: &AttemptLabels) {
+        self.instruments.retries_refused.add(1, std::slice::from_ref(&labels.target));
     }
 
     /// Counts an ejection that was found right, and whether it came to pass (gRFC A91).
     pub(crate) fn ejection(&self, target: &KeyValue, found_by: &'static str, enforced: bool) {
         let found_by = KeyValue::new("grpc.lb.outlier_detection.detection_method", found_by);
         if enforced {
-            return self.ejections_enforced.add(1, &[target.clone(), found_by]);
+            return self.instruments.ejections_enforced.add(1, &[target.clone(), found_by]);
         }
         let reason = KeyValue::new("grpc.lb.outlier_detection.unenforced_reason", "max_ejection_overflow");
-        self.ejections_unenforced.add(1, &[target.clone(), found_by, reason]);
+        self.instruments.ejections_unenforced.add(1, &[target.clone(), found_by, reason]);
+    }
+
+    /// Counts a document of the operator that cannot be kept.
+    pub(crate) fn policy_refused(&self, service: &str) {
+        self.instruments.policy_refused.add(1, &[KeyValue::new("grpc.target", service.to_owned())]);
     }
 
     pub(crate) fn breaker_opened(&self, target: &KeyValue) {
-        self.breaker_opened.add(1, std::slice::from_ref(target));
+        self.instruments.breaker_opened.add(1, std::slice::from_ref(target));
     }
 
-    pub(crate) fn server_started(&self, method: &str) {
-        self.server_started.add(1, &[KeyValue::new("grpc.method", method.to_owned())]);
+    pub(crate) fn server_started(&self, labels: &ServerLabels) {
+        let bind = || self.instruments.server_started.bind(std::slice::from_ref(&labels.method));
+        labels.bound.started.get_or_init(bind).add(1);
     }
 
-    pub(crate) fn server_ended(&self, method: &str, code: Code, took: Duration) {
-        let labels = [KeyValue::new("grpc.method", method.to_owned()), status(code)];
-        self.server_duration.record(took.as_secs_f64(), &labels);
+    pub(crate) fn server_ended(&self, labels: &ServerLabels, code: Code, took: Duration, bytes: Bytes) {
+        let Instruments { server_duration, server_sent, server_received, .. } = &*self.instruments;
+        let instruments = Ending { duration: server_duration, sent: server_sent, received: server_received };
+        instruments.bound(&labels.bound.ended[code as usize], || labels.with(code)).record(took, bytes);
+    }
+
+    /// Counts a connection that came in, until what is returned is dropped.
+    pub(crate) fn server_connection(&self) -> Connected {
+        self.instruments.server_connections.add(1, &[]);
+        Connected { metrics: self.clone() }
+    }
+}
+
+impl Instruments {
+    fn new(meter: &Meter) -> Self {
+        Self {
+            attempt_started: count(meter, "grpc.client.attempt.started", "{attempt}"),
+            attempt_duration: seconds(meter, "grpc.client.attempt.duration"),
+            attempt_sent: bytes(meter, "grpc.client.attempt.sent_total_compressed_message_size"),
+            attempt_received: bytes(meter, "grpc.client.attempt.rcvd_total_compressed_message_size"),
+            call_duration: seconds(meter, "grpc.client.call.duration"),
+            call_retries: each(meter, "grpc.client.call.retries", "{retry}"),
+            call_transparent_retries: each(meter, "grpc.client.call.transparent_retries", "{transparent_retry}"),
+            call_hedges: each(meter, "grpc.client.call.hedges", "{hedge}"),
+            call_retry_delay: seconds(meter, "grpc.client.call.retry_delay"),
+            mirror_calls: count(meter, "selvedge.mirror.calls", "{call}"),
+            retries_refused: count(meter, "selvedge.retry.refused", "{retry}"),
+            ejections_enforced: count(meter, "grpc.lb.outlier_detection.ejections_enforced", "{ejection}"),
+            ejections_unenforced: count(meter, "grpc.lb.outlier_detection.ejections_unenforced", "{ejection}"),
+            breaker_opened: count(meter, "selvedge.breaker.opened", "{breaker}"),
+            policy_refused: count(meter, "selvedge.policy.refused", "{document}"),
+            server_started: count(meter, "grpc.server.call.started", "{call}"),
+            server_duration: seconds(meter, "grpc.server.call.duration"),
+            server_sent: bytes(meter, "grpc.server.call.sent_total_compressed_message_size"),
+            server_received: bytes(meter, "grpc.server.call.rcvd_total_compressed_message_size"),
+            server_connections: meter
+                .i64_up_down_counter("selvedge.server.connections")
+                .with_unit("{connection}")
+                .with_description(described("selvedge.server.connections"))
+                .build(),
+        }
+    }
+}
+
+fn count(meter: &Meter, name: &'static str, unit: &'static str) -> Counter<u64> {
+    meter.u64_counter(name).with_unit(unit).with_description(described(name)).build()
+}
+
+fn seconds(meter: &Meter, name: &'static str) -> Histogram<f64> {
+    let histogram = meter.f64_histogram(name).with_unit("s").with_description(described(name));
+    histogram.with_boundaries(LATENCY.to_vec()).build()
+}
+
+fn bytes(meter: &Meter, name: &'static str) -> Histogram<u64> {
+    let histogram = meter.u64_histogram(name).with_unit("By").with_description(described(name));
+    histogram.with_boundaries(SIZE.to_vec()).build()
+}
+
+fn each(meter: &Meter, name: &'static str, unit: &'static str) -> Histogram<u64> {
+    let histogram = meter.u64_histogram(name).with_unit(unit).with_description(described(name));
+    histogram.with_boundaries(RETRIES.to_vec()).build()
+}
+
+/// The instruments of what ended.
+struct Ending<'a> {
+    duration: &'a Histogram<f64>,
+    sent: &'a Histogram<u64>,
+    received: &'a Histogram<u64>,
+}
+
+impl Ending<'_> {
+    /// Returns those that are bound to the labels.
+    fn bound<'b, const N: usize>(&self, place: &'b OnceLock<Ended>, labels: impl Fn() -> [KeyValue; N]) -> &'b Ended {
+        place.get_or_init(|| {
+            let labels = labels();
+            Ended {
+                duration: self.duration.bind(&labels),
+                sent: self.sent.bind(&labels),
+                received: self.received.bind(&labels),
+            }
+        })
+    }
+
+    fn record(&self, labels: &[KeyValue], took: Duration, bytes: Bytes) {
+        self.duration.record(took.as_secs_f64(), labels);
+        self.sent.record(bytes.sent, labels);
+        self.received.record(bytes.received, labels);
+    }
+}
+
+impl Ended {
+    fn record(&self, took: Duration, bytes: Bytes) {
+        self.duration.record(took.as_secs_f64());
+        self.sent.record(bytes.sent);
+        self.received.record(bytes.received);
+    }
+}
+
+/// What the attempts of one call after its first came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Retries {
+    /// Those that a server may have seen, but for the last.
+    pub(crate) repeated: u64,
+    /// Those that no server acted on.
+    pub(crate) transparent: u64,
+    /// The time in which none of them was under way.
+    pub(crate) waited: Duration,
+}
+
+/// One connection that came in.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    metrics: Metrics,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.metrics.instruments.server_connections.add(-1, &[]);
     }
 }
 
@@ -138,33 +270,6 @@ impl Metrics {
 pub(crate) struct Bytes {
     pub(crate) sent: u64,
     pub(crate) received: u64,
-}
-
-fn status(code: Code) -> KeyValue {
-    KeyValue::new("grpc.status", code_name(code))
-}
-
-/// Returns the name of a code as gRPC writes it.
-pub(crate) fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }
 
 /// Bucket bounds in seconds (gRFC A66).
@@ -192,3 +297,6 @@ const SIZE: [f64; 15] = [
     4_294_967_296.0,
     17_179_869_184.0,
 ];
+
+/// Bucket bounds of retries for each call (gRFC A96).
+const RETRIES: [f64; 6] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];

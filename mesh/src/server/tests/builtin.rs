@@ -40,6 +40,36 @@ async fn the_instance_and_its_services_are_serving() {
 }
 
 #[tokio::test]
+async fn health_is_what_the_instance_says_of_itself() {
+    let consul = FakeConsul::start().await;
+    let mesh = Mesh::builder(consul.config()).descriptors(descriptors()).build().unwrap();
+    let (healthy, heard) = tokio::sync::watch::channel(true);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (ready, is_ready) = oneshot::channel();
+    let serve = mesh.serve(echo().routes()).healthy_while(heard).until(async { drop(stopped.await) });
+    let ended = tokio::spawn(serve.on_ready(|address| ready.send(address).unwrap()).into_future());
+    let client = Client::connect(soon(is_ready).await.unwrap()).await;
+    let becomes = async |status: ServingStatus| {
+        for name in ["", "test.Echo"] {
+            while health(&client, name).await != Ok(status) {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    soon(becomes(ServingStatus::Serving)).await;
+    for (value, status) in [(false, ServingStatus::NotServing), (true, ServingStatus::Serving)] {
+        healthy.send(value).unwrap();
+        soon(becomes(status)).await;
+        assert_eq!(client.say(message(1)).await.code(), Code::Ok, "calls are served all the same");
+    }
+    // Who said so is gone: the last word stays.
+    drop(healthy);
+    soon(becomes(ServingStatus::Serving)).await;
+    stop.send(()).unwrap();
+    soon(ended).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_watch_of_health_hears_of_the_drain_and_ends() {
     let served = Served::start(echo().routes()).await;
     let client = served.connect().await;

@@ -53,6 +53,20 @@ async fn frame(stream: &mut TcpStream) -> (u8, u8, Vec<u8>) {
 const PING: u8 = 6;
 const ACK: u8 = 1;
 
+const GO_AWAY: u8 = 7;
+
+#[tokio::test]
+async fn a_connection_that_is_too_old_is_told_to_go_and_another_is_served() {
+    let brief = |config: &mut Config| config.server.max_connection_age = Duration::from_millis(50);
+    let served = Served::with(echo().routes(), &[], brief).await;
+    for _ in 0..2 {
+        let mut client = TcpStream::connect(served.address).await.unwrap();
+        client.write_all(&[PREFACE, &SETTINGS].concat()).await.unwrap();
+        while frame(&mut client).await.0 != GO_AWAY {}
+    }
+    served.stop().await;
+}
+
 fn brief_keepalive(config: &mut Config) {
     config.server.keepalive_interval = Duration::from_millis(20);
     config.server.keepalive_timeout = Duration::from_millis(200);

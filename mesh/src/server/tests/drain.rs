@@ -77,7 +77,7 @@ async fn a_drain_hides_the_instance_serves_on_says_goaway_and_deregisters() {
     assert_eq!(Answer::read(soon(waiting).await.unwrap()).await.code(), Code::Ok, "a call that runs is let end");
     soon(served.ended).await.unwrap().unwrap();
     let mut asked = served.consul.asked();
-    asked.retain(|what| what != "pass");
+    asked.retain(|what| !["pass", "registered"].contains(&what.as_str()));
     assert_eq!(asked, ["register", "maintenance", "deregister"]);
 }
 
@@ -148,9 +148,8 @@ async fn an_instance_serves_before_consul_is_there() {
     let (ready, mut is_ready) = oneshot::channel();
     let serve = mesh.serve(echo().routes()).until(std::future::pending());
     let serve = tokio::spawn(serve.on_ready(|address| ready.send(address).unwrap()).into_future());
-    consul.was_asked("register", 2).await;
-    let port = consul.last_registration()["Port"].as_u64().unwrap();
-    let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap()));
+    consul.was_asked("registered", 2).await;
+    let address = consul.last_looked_up();
     assert_eq!(Client::connect(address).await.say(message(1)).await.code(), Code::Ok);
     assert!(is_ready.try_recv().is_err(), "it is not registered");
     consul.set(Mood::Willing);
@@ -183,6 +182,15 @@ async fn without_consul_and_without_a_snapshot_an_instance_that_keeps_snapshots_
     soon(serving).await.unwrap().unwrap();
 }
 
+#[tokio::test]
+async fn an_instance_that_calls_nobody_has_a_snapshot_too_once_it_is_registered() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeps = |config: &mut Config| config.discovery.snapshot = Some(folder.path().into());
+    let served = Served::with(echo().routes(), &[], keeps).await;
+    assert!(crate::snapshot::Snapshot::open(folder.path(), "echo", None).unwrap().age().is_some());
+    served.stop().await;
+}
+
 /// The lease of an instance that beats without pause.
 fn lease(consul: &FakeConsul) -> (Lease, tokio::sync::watch::Receiver<Standing>, tokio_util::sync::CancellationToken) {
     let stop = tokio_util::sync::CancellationToken::new();
@@ -199,12 +207,13 @@ async fn an_instance_that_the_agent_lost_registers_again_until_the_drain() {
     let (lease, standing, stop) = lease(&consul);
     let lease = tokio::spawn(lease.run());
     consul.was_asked("pass", 2).await;
-    assert_eq!(consul.asked()[..2], ["register", "pass"]);
+    assert_eq!(consul.asked()[..3], ["registered", "register", "pass"]);
     consul.set(Mood::Forgetful);
     consul.was_asked("register", 3).await;
     stop.cancel();
     soon(lease).await.unwrap();
-    assert_eq!(*standing.borrow(), Standing::Registered("echo-10.0.0.7-5000".into()));
+    let Standing::Registered(claim) = &*standing.borrow() else { panic!("registered") };
+    assert_eq!(&*claim.id, "echo-10.0.0.7-5000");
     let asked = consul.asked().len();
     // Whatever would still come would come in a round trip.
     reqwest::get(format!("{}/v1/agent/self", consul.config().registry.address)).await.unwrap();
@@ -223,4 +232,41 @@ async fn a_failed_heartbeat_is_no_loss() {
     stop.cancel();
     soon(lease).await.unwrap();
     assert_eq!(consul.asked().iter().filter(|what| *what == "register").count(), 1);
+}
+
+#[tokio::test]
+async fn of_two_live_instances_with_one_address_the_second_takes_no_id_for_good() {
+    let logs = crate::consul::logs::Logs::capture();
+    let consul = FakeConsul::start().await;
+    let (first, standing, stop) = lease(&consul);
+    let first = tokio::spawn(first.run());
+    consul.was_asked("pass", 1).await;
+    let (second, _, stop_second) = lease(&consul);
+    let second = tokio::spawn(second.run());
+    // As far as is known the first is gone; but it lives, and notices.
+    consul.was_asked("register", 2).await;
+    consul.set(Mood::Pruning);
+    consul.was_asked("register", 3).await;
+    consul.set(Mood::Willing);
+    stop.cancel();
+    stop_second.cancel();
+    for lease in [first, second] {
+        soon(lease).await.unwrap();
+    }
+    let Standing::Registered(claim) = standing.borrow().clone() else { panic!("registered") };
+    assert_eq!(*claim.id, *format!("echo-10.0.0.7-5000-{}", claim.owner));
+    let told = logs.lines("WARN").into_iter().find(|line| line.contains("another live instance")).unwrap();
+    assert!(told.contains("10.0.0.7:5000"), "{told}");
+}
+
+#[tokio::test]
+async fn a_drain_leaves_alone_what_another_process_registered_meanwhile() {
+    let served = Served::start(echo().routes()).await;
+    let mut other = served.consul.last_registration();
+    other["Meta"]["selvedge-owner"] = "another".into();
+    served.consul.register(other);
+    let consul = served.consul.clone();
+    served.stop().await;
+    let asked = consul.asked();
+    assert!(!asked.iter().any(|what| what == "maintenance" || what == "deregister"), "{asked:?}");
 }

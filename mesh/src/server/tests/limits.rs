@@ -27,6 +27,38 @@ async fn headers_over_the_limit_are_refused_and_the_connection_lives() {
     served.stop().await;
 }
 
+#[tokio::test]
+async fn a_caller_that_takes_nothing_of_its_answer_is_ended() {
+    let (dropped, was_dropped) = Dropped::new();
+    let dropped = Arc::new(Mutex::new(Some(dropped)));
+    let endless = echo().with("Endless", move |_| {
+        let dropped = dropped.lock().unwrap().take();
+        let frames = futures::stream::repeat_with(move || {
+            let _held = &dropped;
+            Ok::<_, Infallible>(Frame::data(message(1_000)))
+        });
+        async move { Ok(answer(Body::new(StreamBody::new(frames)))) }
+    });
+    let brief = |config: &mut Config| config.server.send_stall = Duration::from_millis(50);
+    let served = Served::with(endless.routes(), &[], brief).await;
+    let client = served.connect().await;
+    let (response, mut out) = client.open(post("Endless")).await;
+    send(&mut out, message(1), true).await;
+    let mut body = soon(response).await.unwrap().into_body();
+    // It ends while nobody reads, and lets go of what it was to send.
+    soon(was_dropped).await.unwrap();
+    let end = loop {
+        match soon(body.data()).await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => break error.reason(),
+            None => break None,
+        }
+    };
+    assert_eq!(end, Some(h2::Reason::ENHANCE_YOUR_CALM));
+    assert_eq!(client.say(message(1)).await.code(), Code::Ok, "the connection lives");
+    served.stop().await;
+}
+
 fn is_too_large(answer: &Answer, side: &str) {
     let status = answer.status();
     assert_eq!(status.code(), Code::ResourceExhausted);

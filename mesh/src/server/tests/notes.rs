@@ -61,7 +61,7 @@ async fn handler_and_response_body_inherit_trace_and_deadline() {
     assert_eq!(told.code(), Code::Ok, "{told:?}");
     let in_handler = told.headers["x-seen"].to_str().unwrap().to_owned();
     assert!(in_handler.starts_with(&format!("{TRACE} ")) && in_handler.ends_with(" 1 true"), "{in_handler}");
-    assert!(!in_handler.contains("00f067aa0ba902b7"), "the span is the caller's, not the call's: {in_handler}");
+    assert!(in_handler.contains("00f067aa0ba902b7"), "who records nothing passes on the caller's: {in_handler}");
     assert_eq!(told.body[5..], *in_handler.as_bytes());
     assert_eq!(told.headers["x-remote"], "127.0.0.1");
 
