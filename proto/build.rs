@@ -29,6 +29,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     config.type_name_domain(["."], "type.googleapis.com");
     // Clients take any channel; `connect` of `tonic::transport` is not wanted.
     let builder = tonic_prost_build::configure().build_transport(false).include_file("protos.rs");
+    // A request that cannot be read is the mistake of its caller.
+    let builder = builder.codec_path("crate::codec::Codec");
     builder.compile_fds_with_config(set, config)?;
     Ok(())
 }

@@ -3,6 +3,8 @@
 //! Descriptor sets are kept as the bytes that the compiler wrote, with imports, comments and options: decoding and
 //! encoding them again with `prost` would drop `google.api.http`.
 
+pub mod codec;
+
 /// Types of Google that our protos use.
 pub mod google {
     /// `google.type`.

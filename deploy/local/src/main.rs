@@ -4,6 +4,7 @@
 //! through the registry only.
 
 mod options;
+mod seed;
 mod stack;
 mod tour;
 
@@ -40,13 +41,21 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     let began = Instant::now();
     let mut stop = StopSignal::new()?;
     let data_dir = options.data_dir()?;
-    let telemetry = Telemetry::new()?;
+    let telemetry = Telemetry::exporting("local", &options.telemetry())?;
+    let data = options.data(&data_dir)?;
+    if let Some(products) = options.seed {
+        let seeded = tokio::select! {
+            seeded = seed::run(options, &data_dir, products) => seeded?,
+            () = stop.received() => return Ok(()),
+        };
+        say(&seeded)?;
+    }
     let mut stack = tokio::select! {
         started = Stack::start(options, &data_dir, &telemetry) => started?,
         () = stop.received() => return Ok(()),
     };
 
-    say(&tour::text(&stack, &data_dir))?;
+    say(&tour::text(&stack, &data))?;
     let served = tokio::select! {
         answered = tour::first_calls(stack.gateway) => answered,
         () = stop.received() => return drained(stack, Ok(())).await,

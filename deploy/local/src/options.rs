@@ -1,10 +1,18 @@
 //! The options of `cargo run`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use clap::Parser;
-use selvedge_kit::logs::Format;
+use selvedge::TelemetryConfig;
+use selvedge_kit::{
+    cache,
+    database::{self, Location},
+    logs::Format,
+};
 
 /// Runs Selvedge whole in one process: registry, users, catalog and the gateway.
 #[derive(Clone, Debug, Parser)]
@@ -30,10 +38,29 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR", env = "SELVEDGE_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 
+    /// A database server that holds the data, in place of files: postgres://USER:PASSWORD@HOST/DATABASE
+    #[arg(long, value_name = "URL", env = "SELVEDGE_DATABASE")]
+    pub(crate) database: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) cache: cache::Args,
+
+    /// Adds this many products, and a tenth as many users, before the services start; always the same ones
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
     /// Instances of each service
     #[arg(long, value_name = "N", env = "SELVEDGE_INSTANCES", default_value_t = 2,
           value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) instances: u16,
+
+    /// Where spans and metrics are sent, by OTLP over gRPC: http://host:port [default: nowhere]
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub(crate) otlp_endpoint: Option<String>,
+
+    /// The share of traces that is sent, 0 to 1
+    #[arg(long, value_name = "SHARE", env = "OTEL_TRACES_SAMPLER_ARG", default_value_t = 1.0)]
+    pub(crate) trace_sample: f64,
 
     /// How log lines are written
     #[arg(long, value_enum, env = "SELVEDGE_LOG_FORMAT", default_value_t = Format::Text)]
@@ -46,6 +73,34 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Returns the URL of a service's database: on the server, or a file of the data folder.
+    pub(crate) fn database_of(&self, service: &str, data_dir: &Path) -> String {
+        match &self.database {
+            Some(url) => url.clone(),
+            None => database::url(&data_dir.join(format!("{service}.db"))),
+        }
+    }
+
+    /// Says where the data are, without a password.
+    ///
+    /// # Errors
+    ///
+    /// That `--database` is no database that can be used.
+    pub(crate) fn data(&self, data_dir: &Path) -> anyhow::Result<String> {
+        match &self.database {
+            Some(url) => Ok(Location::parse(url).context("--database")?.to_string()),
+            None => Ok(data_dir.display().to_string()),
+        }
+    }
+
+    /// Returns what is sent where.
+    pub(crate) fn telemetry(&self) -> TelemetryConfig {
+        let mut telemetry = TelemetryConfig::default();
+        telemetry.otlp.endpoint.clone_from(&self.otlp_endpoint);
+        telemetry.traces.sample = self.trace_sample;
+        telemetry
+    }
+
     /// Returns the data folder, made if it was not there.
     ///
     /// # Errors

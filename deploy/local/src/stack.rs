@@ -7,10 +7,10 @@ use futures::{
     FutureExt as _,
     future::{select_all, try_join_all},
 };
-use selvedge::{Config, Telemetry};
+use selvedge::{Config, Telemetry, TelemetryConfig};
 use selvedge_gateway::{Expose, Gateway};
 use selvedge_kit::{
-    database,
+    cache,
     program::{Ready, Shutdown},
 };
 use selvedge_registry::Registry;
@@ -156,18 +156,27 @@ async fn start(
     let admin_address = admin.local_addr()?;
 
     let count = usize::from(options.instances);
-    let service = |name: &str| selvedge_kit::Options {
-        mesh: config(name, &registry_url),
-        database: database::url(&data_dir.join(format!("{name}.db"))),
+    let mesh = |name: &str| {
+        let mut mesh = config(name, &registry_url, options.telemetry());
+        mesh.admin.address = Some(admin_address);
+        mesh
+    };
+    let service = |name: &str, cache: &cache::Options| selvedge_kit::Options {
+        mesh: mesh(name),
+        database: options.database_of(name, data_dir),
+        cache: cache.clone(),
         telemetry: Some(telemetry.clone()),
     };
+    // One of each service's own, which its instances share.
+    let cache = || options.cache.options().map_err(|(option, reason)| anyhow!("{option}: {reason}"));
+    let (of_users, of_catalog) = (cache()?, cache()?);
     let users = start_services(groups, selvedge_users::SERVICE, count, |stop, ready| {
-        let options = service(selvedge_users::SERVICE);
+        let options = service(selvedge_users::SERVICE, &of_users);
         async move { Ok(selvedge_users::run(options, stop, ready).await?) }
     })
     .await?;
     let catalog = start_services(groups, selvedge_catalog::SERVICE, count, |stop, ready| {
-        let options = service(selvedge_catalog::SERVICE);
+        let options = service(selvedge_catalog::SERVICE, &of_catalog);
         async move { Ok(selvedge_catalog::run(options, stop, ready).await?) }
     })
     .await?;
@@ -180,7 +189,7 @@ async fn start(
 /// Checks that a Consul answers at the URL, and returns it.
 async fn reachable(url: &str) -> anyhow::Result<String> {
     let hint = "start one (consul agent -dev), or leave --registry out to use the embedded one";
-    let mut config = config("local", url).registry;
+    let mut config = Config::new("local").registry;
     config.address = url.into();
     let base = config.url().context("--registry")?;
     let asked = base.join("v1/status/leader").context("--registry")?;
@@ -232,7 +241,7 @@ async fn start_gateway(
         listen: options.gateway_listen,
         expose: Expose::All,
         telemetry: Some(telemetry.clone()),
-        ..selvedge_gateway::Options::new(config("gateway", registry_url))
+        ..selvedge_gateway::Options::new(config("gateway", registry_url, options.telemetry()))
     })?;
     let admin_routes = gateway.admin();
     groups.push(Group::new("gateway"));
@@ -250,8 +259,9 @@ async fn drain(mut groups: Vec<Group>) {
     }
 }
 
-fn config(service: &str, registry_url: &str) -> Config {
+fn config(service: &str, registry_url: &str, telemetry: TelemetryConfig) -> Config {
     let mut config = Config::new(service);
+    config.telemetry = telemetry;
     config.registry.address = registry_url.into();
     config
 }

@@ -1,6 +1,6 @@
 //! What is printed for the one who started the stack: what runs where, and what to try.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, bail};
 
@@ -13,11 +13,10 @@ const FIRST_CALLS: [&str; 2] = ["/v1/users?page_size=1", "/v1/products?page_size
 const LEARN_LIMIT: Duration = Duration::from_secs(30);
 
 /// Returns the text: what runs where, and what to try.
-pub(crate) fn text(stack: &Stack, data_dir: &Path) -> String {
+pub(crate) fn text(stack: &Stack, data: &str) -> String {
     let Stack { registry_url, gateway, admin, users, catalog, .. } = stack;
     let kind = if stack.embedded { "embedded, speaks Consul's HTTP API" } else { "Consul" };
     let (users, catalog) = (list(users), list(catalog));
-    let data = data_dir.display();
     format!(
         r#"Selvedge runs:
   registry  {registry_url} ({kind})

@@ -6,9 +6,10 @@ mod check;
 use futures::Stream;
 use prost_types::FieldMask;
 use selvedge_kit::{
+    list::Asked,
     name,
     once::{Once, RequestId},
-    page::{self, Page},
+    page::Page,
     time,
     violation::Violations,
 };
@@ -17,7 +18,7 @@ use crate::{
     error::{Ended, Error},
     owners::Owners,
     product::{Draft, PRODUCTS, Product, USERS},
-    store::{Store, write::New},
+    store::{LIST, Store, write::New},
     watch::{self, Event, Place, Signals},
 };
 
@@ -159,13 +160,13 @@ impl<O: Owners> Catalog<O> {
         Err(Error::Invalid(Violations::one("product.owner", reason)))
     }
 
-    /// Returns a page of products in the order of their creation.
+    /// Returns a page of products.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a bad size or token.
-    pub async fn list(&self, size: i32, token: &str) -> Result<Page<Product>, Error> {
-        self.store.list(page::Request::read(PRODUCTS, size, token)?).await
+    /// [`Error::Invalid`] for a bad size, token, filter or order.
+    pub async fn list(&self, asked: Asked<'_>) -> Result<Page<Product>, Error> {
+        self.store.list(&LIST.read(asked)?).await
     }
 }
 

@@ -54,9 +54,10 @@ pub async fn run(
         upstream_descriptors: &[users::v1::FILE_DESCRIPTOR_SET],
         schema: store::SCHEMA,
     };
-    let open = |Joined { mesh, database, leaving }| {
+    let open = |Joined { mesh, database, cache, leaving }| {
         let signals = Signals { follower: Follower::start(Database::clone(&database)), leaving };
-        let catalog = Catalog::new(Store::new(database), MeshOwners::new(mesh.channel("users")), signals);
+        let catalog =
+            Catalog::new(Store::new(database).with_cache(cache), MeshOwners::new(mesh.channel("users")), signals);
         routes(catalog, mesh.config().server.max_message_bytes)
     };
     service.run(options, shutdown, ready, open).await

@@ -1,6 +1,9 @@
 //! What a product is.
 
-use selvedge_kit::etag;
+use selvedge_kit::{
+    cache::{Version, Versioned},
+    etag,
+};
 use serde::{Deserialize, Serialize};
 
 /// The collection, and the kind of its page tokens and etags.
@@ -57,6 +60,12 @@ impl Product {
     #[must_use]
     pub fn etag(&self) -> String {
         etag::of(PRODUCTS, self.sequence, self.revision)
+    }
+}
+
+impl Versioned for Product {
+    fn version(&self) -> Version {
+        Version { sequence: self.sequence, revision: self.revision }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::mem;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
-use selvedge_kit::{change_log, once::RequestId, time};
+use selvedge_kit::{change_log, list::Asked, once::RequestId, time};
 use selvedge_proto::{
     catalog::v1::watch_products_response::Kind,
     catalog::v1::{
@@ -56,11 +56,11 @@ impl<O: Owners> CatalogService for Rpc<O> {
         &self,
         request: Request<ListProductsRequest>,
     ) -> Result<Response<ListProductsResponse>, Status> {
-        let ListProductsRequest { page_size, page_token } = request.into_inner();
-        let page = self.catalog.list(page_size, &page_token).await?;
-        let next_page_token = page.next_token();
+        let ListProductsRequest { page_size, page_token, filter, order_by } = request.into_inner();
+        let asked = Asked { page_size, page_token: &page_token, filter: &filter, order_by: &order_by };
+        let page = self.catalog.list(asked).await?;
         let products = page.rows.into_iter().map(message).collect();
-        Ok(Response::new(ListProductsResponse { products, next_page_token }))
+        Ok(Response::new(ListProductsResponse { products, next_page_token: page.next_token }))
     }
 
     async fn batch_get_products(

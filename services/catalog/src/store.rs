@@ -8,11 +8,18 @@ pub mod write;
 
 mod row;
 
+mod seed;
+
 use selvedge_kit::{
+    cache::{self, Cache, Copies},
     change_log,
     database::{Database, Migration, Schema},
+    field::{Field, Kind},
+    list::List,
     once,
 };
+
+use crate::product::{PRODUCTS, Product, USERS};
 
 /// The tables.
 pub const SCHEMA: Schema = Schema {
@@ -38,6 +45,29 @@ pub const SCHEMA: Schema = Schema {
             postgres: include_str!("../migrations/postgres/4_changes.sql"),
         },
         Migration { version: 5, description: "change log", sqlite: change_log::TABLES, postgres: change_log::TABLES },
+        Migration {
+            version: 6,
+            description: "lists",
+            sqlite: include_str!("../migrations/sqlite/6_lists.sql"),
+            postgres: include_str!("../migrations/postgres/6_lists.sql"),
+        },
+    ],
+};
+
+/// What products can be listed by.
+pub const LIST: List = List {
+    collection: PRODUCTS,
+    table: "products",
+    fields: &[
+        Field::unique("name", "id", Kind::Name { collection: PRODUCTS }),
+        Field::new("display_name", "display_name", Kind::Text),
+        Field::new("owner", "owner_id", Kind::Name { collection: USERS }),
+        Field::new("price.currency_code", "price_currency", Kind::Text),
+        Field::new("price.units", "price_units", Kind::Int),
+        Field::new("available_quantity", "available_quantity", Kind::Int),
+        Field::new("tags", "product", Kind::Texts { table: "product_tags", text: "tag" }),
+        Field::new("create_time", "create_time", Kind::Time),
+        Field::new("update_time", "update_time", Kind::Time),
     ],
 };
 
@@ -45,12 +75,22 @@ pub const SCHEMA: Schema = Schema {
 #[derive(Clone, Debug)]
 pub struct Store {
     database: Database,
+    copies: Copies<Product>,
 }
+
+/// What is written into a cache.
+const COPIES: cache::Kind = cache::Kind { collection: PRODUCTS, format: SCHEMA.newest() };
 
 impl Store {
     /// Keeps products in a database that has the [`SCHEMA`].
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database }
+        Self { database, copies: Copies::new(Cache::default(), COPIES) }
+    }
+
+    /// Keeps copies of them in a cache.
+    #[must_use]
+    pub fn with_cache(self, cache: Cache) -> Self {
+        Self { copies: Copies::new(cache, COPIES), ..self }
     }
 }

@@ -1,6 +1,8 @@
 //! The service as its clients see it: the generated client, over the routes, without a network and without users.
 
 mod change;
+mod lists;
+mod migrations;
 mod stock;
 mod watch;
 
@@ -69,7 +71,7 @@ impl Client {
     }
 
     async fn list(&mut self, page_size: i32, page_token: &str) -> Result<ListProductsResponse, Status> {
-        let request = ListProductsRequest { page_size, page_token: page_token.into() };
+        let request = ListProductsRequest { page_size, page_token: page_token.into(), ..Default::default() };
         self.client.list_products(request).await.map(tonic::Response::into_inner)
     }
 }

@@ -8,22 +8,29 @@ mod pool;
 mod postgres;
 mod sqlite;
 
+mod listen;
+mod probe;
+
 mod lock;
 mod schema;
 
 mod location;
 mod statement;
+mod writer;
 
 mod error;
 mod failure;
 
+pub(crate) use self::probe::Probe;
 pub use self::{
     error::OpenError,
     failure::Failure,
+    listen::Listener,
     location::{Limits, Location, url},
     pool::{Database, Transaction},
     schema::{Migration, Schema},
     statement::{Row, Statement, Value},
+    writer::Writer,
 };
 
 /// Opens a database and brings its schema up to date. Several instances and processes may do so at once. PostgreSQL

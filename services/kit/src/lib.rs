@@ -4,25 +4,33 @@
 pub mod program;
 
 mod options;
+mod readiness;
 mod service;
 
 pub mod change_log;
 pub mod once;
 
+pub mod cache;
 pub mod database;
 pub mod logs;
+
+pub mod field;
+pub mod list;
+pub mod page;
+
+mod filter;
+mod order;
 
 pub mod details;
 pub mod etag;
 pub mod mask;
 pub mod name;
-pub mod page;
 pub mod text;
 pub mod time;
 pub mod token;
 pub mod violation;
 
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use crate::{

@@ -36,6 +36,10 @@ pub fn fields<'a>(
     if !unknown.is_empty() {
         return Err(unknown);
     }
+    let again = paths.iter().enumerate().find(|(i, path)| paths[..*i].contains(path));
+    if let Some((_, path)) = again {
+        return Err(vec![format!("must not name {path} twice")]);
+    }
     Ok(changeable.iter().copied().filter(|field| paths.iter().any(|path| path == field)).collect())
 }
 
@@ -61,7 +65,7 @@ mod tests {
     #[test]
     fn a_mask_names_the_fields() {
         assert_eq!(of(&["email"]), Ok(vec!["email"]));
-        assert_eq!(of(&["email", "display_name", "email"]), Ok(vec!["display_name", "email"]));
+        assert_eq!(of(&["email", "display_name"]), Ok(vec!["display_name", "email"]));
         assert_eq!(of(&["*"]), Ok(vec!["display_name", "email"]));
     }
 
@@ -82,6 +86,14 @@ mod tests {
         let told = of(&["nick\0name", "email", "user.email", "*"]).unwrap_err();
         assert_eq!(told.len(), 3);
         assert!(told[0].contains(r#""nick\0name""#) && told[1].contains("user.email"), "{told:?}");
+    }
+
+    #[test]
+    fn a_path_is_named_once() {
+        for twice in [["email", "email"], ["etag", "etag"]] {
+            assert_eq!(of(&twice), Err(vec![format!("must not name {} twice", twice[0])]));
+        }
+        assert!(of(&["*", "*"]).is_err());
     }
 
     #[test]

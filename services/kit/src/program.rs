@@ -17,7 +17,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 use tracing::{info, warn};
 
 use crate::{
-    Options, RunError,
+    Options, RunError, cache,
     database::{self, Location},
     logs,
 };
@@ -38,9 +38,11 @@ pub struct Args {
     #[arg(long, value_name = "HOST[:PORT]")]
     advertise: Option<String>,
     /// Database: sqlite://PATH, sqlite::memory: or postgres://… [default: a file in the user's data folder]
-    #[arg(long, value_name = "URL", env = "SELVEDGE_DATABASE")]
+    #[arg(long, value_name = "URL", env = "SELVEDGE_DATABASE", hide_env_values = true)]
     database: Option<String>,
-    /// Address of the admin listener (/metrics, /healthz)
+    #[command(flatten)]
+    cache: cache::Args,
+    /// Address of the admin listener (/metrics, /healthz, /state, /explain)
     #[arg(long, value_name = "ADDRESS", env = "SELVEDGE_ADMIN_LISTEN", default_value = "127.0.0.1:0")]
     admin_listen: SocketAddr,
     /// How log lines are written
@@ -132,14 +134,16 @@ async fn run<R>(
 where
     R: Future<Output = Result<(), RunError>>,
 {
-    let telemetry = Telemetry::new()?;
+    let telemetry = Telemetry::exporting(service, &options.mesh.telemetry)?;
     let refused = |error: selvedge::Error| Error::Option { option: "--admin-listen", reason: error.to_string() };
     let admin = Telemetry::bind_admin(admin_listen).await.map_err(refused)?;
-    info!(address = %admin.local_addr()?, "admin listener");
+    let admin_address = admin.local_addr()?;
+    info!(address = %admin_address, "admin listener");
     let (stop_admin, admin_stopped) = oneshot::channel::<()>();
     let admin = tokio::spawn(serve_admin(telemetry.clone(), admin, admin_stopped));
     let ready: Ready = Box::new(move |address| info!(service, %address, "ready"));
-    let options = Options { telemetry: Some(telemetry), ..options };
+    let mut options = Options { telemetry: Some(telemetry), ..options };
+    options.mesh.admin.address = Some(admin_address);
     // Boxed: the future of a whole service is large, and there is one.
     let ended = Box::pin(serve(options, stop_signal()?.boxed(), ready)).await;
     // It lives as long as the drain does, so that the drain can be watched.
@@ -155,6 +159,7 @@ where
 fn named(error: RunError) -> Error {
     let option = match &error {
         RunError::Database(_) => "--database",
+        RunError::Cache(_) => "--cache",
         RunError::Mesh(mesh) if mesh.kind() == ErrorKind::Listen => "--listen",
         RunError::Mesh(mesh) if mesh.kind() == ErrorKind::Registry => "--registry",
         RunError::Mesh(_) => return Error::Run(error),
@@ -177,6 +182,7 @@ impl Args {
     /// [`Error`] naming the option or the setting.
     fn options(self, service: &str) -> Result<Options, Error> {
         let mut mesh = Config::from_env(service)?;
+        let cache = self.cache.options().map_err(|(option, reason)| Error::Option { option, reason })?;
         if let Some(address) = self.registry {
             mesh.registry.address = address;
             let refused = |error: selvedge::Error| Error::Option { option: "--registry", reason: error.to_string() };
@@ -190,7 +196,7 @@ impl Args {
         };
         let refused = |error: database::OpenError| Error::Option { option: "--database", reason: error.to_string() };
         Location::parse(&database).map_err(refused)?;
-        Ok(Options { mesh, database, telemetry: None })
+        Ok(Options { mesh, database, cache, telemetry: None })
     }
 }
 
@@ -271,6 +277,7 @@ mod tests {
     fn a_value_that_the_service_cannot_use_is_named() {
         assert!(refusal(&["--registry", "ftp://127.0.0.1"]).starts_with("--registry: "));
         assert!(refusal(&["--database", "users.db"]).starts_with("--database: "));
+        assert!(refusal(&["--cache", "redis"]).starts_with("--cache: "));
         let refused = refusal(&["--database", "postgres://ada:secret@localhost:many/users"]);
         assert!(refused.starts_with("--database: ") && !refused.contains("secret"), "{refused}");
     }

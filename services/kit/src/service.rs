@@ -9,16 +9,17 @@ use std::{
 
 use futures::{FutureExt as _, future::BoxFuture};
 use selvedge::Mesh;
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::service::Routes;
 use tracing::warn;
 
 use crate::{
+    cache::Cache,
     database::{self, Database, Schema},
     once,
     options::{Options, RunError},
-    time,
+    readiness, time,
 };
 
 /// How often to forget what need not be kept.
@@ -42,6 +43,8 @@ pub struct Joined {
     pub mesh: Mesh,
     /// The database, its schema up to date.
     pub database: Database,
+    /// Where copies of what is read by name are kept.
+    pub cache: Cache,
     /// Is cancelled when the instance drains, as soon as callers look elsewhere: streams that would not end by
     /// themselves end then.
     pub leaving: CancellationToken,
@@ -61,7 +64,7 @@ impl Service {
         ready: impl FnOnce(SocketAddr) + Send + 'static,
         routes: impl FnOnce(Joined) -> Routes,
     ) -> Result<(), RunError> {
-        let Options { mesh, database, telemetry } = options;
+        let Options { mesh, database, cache, telemetry } = options;
         let builder = Mesh::builder(mesh).descriptors(self.descriptors);
         let builder = self.upstream_descriptors.iter().fold(builder, |builder, set| builder.upstream_descriptors(set));
         let builder = match telemetry {
@@ -69,6 +72,7 @@ impl Service {
             None => builder,
         };
         let mesh = builder.build()?;
+        let cache = Cache::open(cache, self.schema.name, mesh.telemetry()).map_err(RunError::Cache)?;
         let mut shutdown = Box::pin(shutdown);
         let schema = self.schema;
         // Boxed, as what follows: what is known to be sent between threads here is not asked again above.
@@ -79,15 +83,17 @@ impl Service {
             () = &mut shutdown => return Ok(()),
         };
         let leaving = CancellationToken::new();
-        let joined = Joined { mesh: mesh.clone(), database: database.clone(), leaving: leaving.clone() };
+        let joined = Joined { mesh: mesh.clone(), database: database.clone(), cache, leaving: leaving.clone() };
         let routes = routes(joined);
         let _keeper = AbortOnDropHandle::new(tokio::spawn(keep(database.clone())));
+        let (say, healthy) = watch::channel(true);
+        let _watcher = AbortOnDropHandle::new(tokio::spawn(readiness::follow(database.clone(), say)));
         let propagation = mesh.config().server.drain.propagation;
         let signal = CancellationToken::new();
         let told = signal.clone();
         let until = shutdown.inspect(move |()| told.cancel());
         let ended = tokio::select! {
-            ended = mesh.serve(routes).until(until).on_ready(ready).into_future() => ended,
+            ended = mesh.serve(routes).healthy_while(healthy).until(until).on_ready(ready).into_future() => ended,
             never = leave(signal, propagation, leaving).boxed() => match never {},
         };
         close(database).await;

@@ -5,6 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prost_types::Timestamp;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
+/// Bytes of the longest time that is read.
+const LONGEST: usize = 40;
 
 /// Returns the microseconds since 1970; a clock that stands before 1970 counts as 0.
 #[must_use]
@@ -23,9 +25,36 @@ pub fn timestamp(micros: i64) -> Timestamp {
     }
 }
 
+/// Reads a point of time as RFC 3339 writes it; nothing for what is none, or is finer than a microsecond.
+#[must_use]
+pub fn micros(text: &str) -> Option<i64> {
+    // The parser takes dates without a time too, and years of any length.
+    if !text.contains(['T', 't']) || text.len() > LONGEST {
+        return None;
+    }
+    let Timestamp { seconds, nanos } = text.parse().ok()?;
+    let nanos = i64::from(nanos);
+    (nanos % 1_000 == 0).then(|| seconds.checked_mul(MICROS_PER_SECOND)?.checked_add(nanos / 1_000))?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_read_in_any_zone_and_to_the_microsecond() {
+        let of =
+            |text, seconds: i64, rest| assert_eq!(micros(text), Some(seconds * MICROS_PER_SECOND + rest), "{text}");
+        of("1970-01-01T00:00:00Z", 0, 0);
+        of("2023-11-14T22:13:20.123456Z", 1_700_000_000, 123_456);
+        of("2023-11-15T00:13:20+02:00", 1_700_000_000, 0);
+        of("1969-12-31T23:59:59.5Z", -1, 500_000);
+        let far = "999999999999999-01-01T00:00:00Z";
+        for bad in ["", "2023", "2023-11-14", "T", "2023-13-14T00:00:00Z", "2023-11-14T22:13:20.1234567Z", far] {
+            assert_eq!(micros(bad), None, "{bad}");
+        }
+        assert_eq!(micros(&"T".repeat(4 << 20)), None);
+    }
 
     #[test]
     fn a_timestamp_keeps_the_microseconds() {

@@ -4,9 +4,10 @@ mod email;
 
 use prost_types::FieldMask;
 use selvedge_kit::{
+    list::Asked,
     mask, name,
     once::RequestId,
-    page::{self, Page},
+    page::Page,
     text::{self, Lines},
     time,
     violation::Violations,
@@ -14,7 +15,7 @@ use selvedge_kit::{
 
 use crate::{
     error::Error,
-    store::{Change, New, Store},
+    store::{Change, LIST, New, Store},
     user::{Draft, USERS, User},
 };
 
@@ -60,13 +61,13 @@ impl Users {
         self.store.get(id_of(name, "name")?).await
     }
 
-    /// Returns a page of users in the order of their creation.
+    /// Returns a page of users.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a bad size or token.
-    pub async fn list(&self, size: i32, token: &str) -> Result<Page<User>, Error> {
-        self.store.list(page::Request::read(USERS, size, token)?).await
+    /// [`Error::Invalid`] for a bad size, token, filter or order.
+    pub async fn list(&self, asked: Asked<'_>) -> Result<Page<User>, Error> {
+        self.store.list(&LIST.read(asked)?).await
     }
 
     /// Changes the fields that the mask names (see [`mask::fields`]). If it names none, the user stays as it is.

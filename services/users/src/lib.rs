@@ -36,8 +36,8 @@ pub async fn run(
     ready: impl FnOnce(SocketAddr) + Send + 'static,
 ) -> Result<(), RunError> {
     let service = Service { descriptors: FILE_DESCRIPTOR_SET, upstream_descriptors: &[], schema: store::SCHEMA };
-    let open = |Joined { mesh, database, .. }| {
-        routes(Users::new(Store::new(database)), mesh.config().server.max_message_bytes)
+    let open = |Joined { mesh, database, cache, .. }| {
+        routes(Users::new(Store::new(database).with_cache(cache)), mesh.config().server.max_message_bytes)
     };
     service.run(options, shutdown, ready, open).await
 }

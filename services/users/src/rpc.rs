@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use selvedge_kit::{once::RequestId, time};
+use selvedge_kit::{list::Asked, once::RequestId, time};
 use selvedge_proto::users::v1::{
     CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse, UpdateUserRequest,
     User as Message, user_service_server::UserService,
@@ -44,11 +44,11 @@ impl UserService for Rpc {
     }
 
     async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<ListUsersResponse>, Status> {
-        let ListUsersRequest { page_size, page_token } = request.into_inner();
-        let page = self.users.list(page_size, &page_token).await?;
-        let next_page_token = page.next_token();
+        let ListUsersRequest { page_size, page_token, filter, order_by } = request.into_inner();
+        let asked = Asked { page_size, page_token: &page_token, filter: &filter, order_by: &order_by };
+        let page = self.users.list(asked).await?;
         let users = page.rows.into_iter().map(message).collect();
-        Ok(Response::new(ListUsersResponse { users, next_page_token }))
+        Ok(Response::new(ListUsersResponse { users, next_page_token: page.next_token }))
     }
 
     async fn update_user(&self, request: Request<UpdateUserRequest>) -> Result<Response<Message>, Status> {

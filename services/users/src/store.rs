@@ -1,11 +1,15 @@
 //! The rows of users.
 
-use futures::{TryStreamExt as _, future};
+mod seed;
+
 use selvedge_kit::{
+    cache::{self, Cache, Copies},
     database::{Database, Migration, Row, Schema, Statement, Transaction},
     etag,
+    field::{Field, Kind},
+    list::{List, Query},
     once::{self, Once},
-    page::{Page, Request},
+    page::Page,
 };
 
 use crate::{
@@ -24,6 +28,25 @@ pub const SCHEMA: Schema = Schema {
             postgres: include_str!("../migrations/postgres/1_users.sql"),
         },
         Migration { version: 2, description: "request ids", sqlite: once::TABLE, postgres: once::TABLE },
+        Migration {
+            version: 3,
+            description: "lists",
+            sqlite: include_str!("../migrations/sqlite/3_lists.sql"),
+            postgres: include_str!("../migrations/postgres/3_lists.sql"),
+        },
+    ],
+};
+
+/// What users can be listed by.
+pub const LIST: List = List {
+    collection: USERS,
+    table: "users",
+    fields: &[
+        Field::unique("name", "id", Kind::Name { collection: USERS }),
+        Field::new("display_name", "display_name", Kind::Text),
+        Field::unique("email", "email_key", Kind::Folded),
+        Field::new("create_time", "create_time", Kind::Time),
+        Field::new("update_time", "update_time", Kind::Time),
     ],
 };
 
@@ -34,7 +57,11 @@ const FRAME_BYTES: usize = 128;
 #[derive(Clone, Debug)]
 pub struct Store {
     database: Database,
+    copies: Copies<User>,
 }
+
+/// What is written into a cache.
+const COPIES: cache::Kind = cache::Kind { collection: USERS, format: SCHEMA.newest() };
 
 /// A user to insert; everything was checked.
 #[derive(Clone, Debug)]
@@ -70,7 +97,13 @@ impl Store {
     /// Keeps users in a database that has [`SCHEMA`].
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database }
+        Self { database, copies: Copies::new(Cache::default(), COPIES) }
+    }
+
+    /// Keeps copies of them in a cache.
+    #[must_use]
+    pub fn with_cache(self, cache: Cache) -> Self {
+        Self { copies: Copies::new(cache, COPIES), ..self }
     }
 
     /// Inserts a user.
@@ -81,8 +114,11 @@ impl Store {
     pub async fn insert(&self, new: New) -> Result<User, Error> {
         let mut transaction = self.database.begin().await?;
         if let Some(once) = &new.once
-            && let Some(answer) = once.claim(&mut transaction, new.now).await?
+            && let Some(answer) = once.claim::<User>(&mut transaction, new.now).await?
         {
+            // It gives its connection back first.
+            drop(transaction);
+            self.copies.renew(&answer.id, || self.load(&answer.id)).await?;
             return Ok(answer);
         }
         let insert = Statement::new(
@@ -105,6 +141,7 @@ impl Store {
             once.keep(&mut transaction, &user).await?;
         }
         transaction.commit().await?;
+        self.copies.written(&user.id, &user).await;
         Ok(user)
     }
 
@@ -114,21 +151,21 @@ impl Store {
     ///
     /// [`Error::NotFound`].
     pub async fn get(&self, id: &str) -> Result<User, Error> {
-        let row = self.database.optional(by_id(id)).await?.ok_or_else(|| not_found(id))?;
-        Ok(user(&row)?)
+        self.copies.read(id, || self.load(id)).await?.ok_or_else(|| not_found(id))
     }
 
-    /// Returns a page of users, in the order of their creation.
+    fn load(&self, id: &str) -> impl Future<Output = Result<Option<User>, sqlx::Error>> + Send + use<> {
+        let (database, select) = (self.database.clone(), by_id(id));
+        async move { database.optional(select).await?.as_ref().map(user).transpose() }
+    }
+
+    /// Returns a page of users.
     ///
     /// # Errors
     ///
     /// [`Error::Database`].
-    pub async fn list(&self, request: Request) -> Result<Page<User>, Error> {
-        let select = Statement::new("select * from users where seq > $1 order by seq limit $2")
-            .bind(request.after)
-            .bind(request.rows_to_read());
-        let users = self.database.rows(select).and_then(|row| future::ready(user(&row)));
-        Ok(Page::fill(USERS, request, users, |user| (user.sequence, bytes(user))).await?)
+    pub async fn list(&self, query: &Query) -> Result<Page<User>, Error> {
+        Ok(query.page(&self.database, user, bytes).await?)
     }
 
     /// Changes a user, if the etag allows it. A change of nothing leaves the user as it is.
@@ -161,6 +198,7 @@ impl Store {
         })?;
         let user = user(&row)?;
         transaction.commit().await?;
+        self.copies.written(id, &user).await;
         Ok(user)
     }
 
@@ -173,7 +211,9 @@ impl Store {
         let mut transaction = self.database.begin().await?;
         let old = current(&mut transaction, id, given_etag).await?;
         transaction.run(Statement::new("delete from users where seq = $1").bind(old.sequence)).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        self.copies.deleted(id, &old).await;
+        Ok(())
     }
 }
 

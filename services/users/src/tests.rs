@@ -1,5 +1,6 @@
 //! The service as its clients see it: the generated client, over the routes, without a network.
 
+mod migrations;
 mod pages;
 
 use prost_types::FieldMask;
@@ -40,7 +41,7 @@ impl Client {
     }
 
     async fn list(&mut self, page_size: i32, page_token: &str) -> Result<ListUsersResponse, Status> {
-        let request = ListUsersRequest { page_size, page_token: page_token.into() };
+        let request = ListUsersRequest { page_size, page_token: page_token.into(), ..Default::default() };
         self.client.list_users(request).await.map(tonic::Response::into_inner)
     }
 

@@ -1,6 +1,9 @@
 //! What a user is.
 
-use selvedge_kit::etag;
+use selvedge_kit::{
+    cache::{Version, Versioned},
+    etag,
+};
 use serde::{Deserialize, Serialize};
 
 /// The collection, and the kind of its page tokens and etags.
@@ -36,6 +39,12 @@ impl User {
     #[must_use]
     pub fn etag(&self) -> String {
         etag::of(USERS, self.sequence, self.revision)
+    }
+}
+
+impl Versioned for User {
+    fn version(&self) -> Version {
+        Version { sequence: self.sequence, revision: self.revision }
     }
 }
 

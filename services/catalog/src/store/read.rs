@@ -2,12 +2,7 @@
 
 use std::collections::HashMap;
 
-use futures::{TryStreamExt as _, future};
-use selvedge_kit::{
-    database::Statement,
-    once::Once,
-    page::{Page, Request},
-};
+use selvedge_kit::{database::Statement, list::Query, once::Once, page::Page};
 
 use crate::{
     error::Error,
@@ -26,9 +21,13 @@ impl Store {
     ///
     /// [`Error::NotFound`].
     pub async fn get(&self, id: &str) -> Result<Product, Error> {
+        self.copies.read(id, || self.load(id)).await?.ok_or_else(|| Error::not_found(id))
+    }
+
+    fn load(&self, id: &str) -> impl Future<Output = Result<Option<Product>, sqlx::Error>> + Send + use<> {
         let select = Statement::new("select * from products where id = $1").bind(id);
-        let row = self.database.optional(select).await?.ok_or_else(|| Error::not_found(id))?;
-        Ok(row::product(&row)?)
+        let database = self.database.clone();
+        async move { database.optional(select).await?.as_ref().map(row::product).transpose() }
     }
 
     /// Returns several products, in the order of the ids.
@@ -52,17 +51,13 @@ impl Store {
         Ok(ids.iter().filter_map(|id| found.get(*id).cloned()).collect())
     }
 
-    /// Returns a page of products, in the order of their creation.
+    /// Returns a page of products.
     ///
     /// # Errors
     ///
     /// [`Error::Database`].
-    pub async fn list(&self, request: Request) -> Result<Page<Product>, Error> {
-        let select = Statement::new("select * from products where seq > $1 order by seq limit $2")
-            .bind(request.after)
-            .bind(request.rows_to_read());
-        let products = self.database.rows(select).and_then(|row| future::ready(row::product(&row)));
-        Ok(Page::fill(PRODUCTS, request, products, |product| (product.sequence, bytes(product))).await?)
+    pub async fn list(&self, query: &Query) -> Result<Page<Product>, Error> {
+        Ok(query.page(&self.database, row::product, bytes).await?)
     }
 
     /// Returns what a request was answered that was made before.
@@ -71,10 +66,17 @@ impl Store {
     ///
     /// [`Error::Invalid`] if its id was another request's.
     pub async fn answered(&self, once: Option<&Once>) -> Result<Option<Product>, Error> {
-        match once {
-            Some(once) => Ok(once.answer(&self.database).await?),
-            None => Ok(None),
+        let Some(once) = once else { return Ok(None) };
+        let answer = once.answer::<Product>(&self.database).await?;
+        if let Some(product) = &answer {
+            self.repeated(product).await?;
         }
+        Ok(answer)
+    }
+
+    /// Renews the copy of what a request did that was made before: who did it may have ended before it told the cache.
+    pub(crate) async fn repeated(&self, product: &Product) -> Result<(), Error> {
+        Ok(self.copies.renew(&product.id, || self.load(&product.id)).await?)
     }
 }
 

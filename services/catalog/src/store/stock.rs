@@ -39,12 +39,16 @@ impl Store {
     ) -> Result<Product, Error> {
         let mut transaction = self.database.begin().await?;
         if let Some(answer) = once.claim(&mut transaction, now).await? {
+            // It gives its connection back first.
+            drop(transaction);
+            self.repeated(&answer).await?;
             return Ok(answer);
         }
         let product = change(locked(&mut transaction, id).await?)?;
         let product = save(&mut transaction, product, now).await?;
         once.keep(&mut transaction, &product).await?;
         transaction.commit().await?;
+        self.copies.written(id, &product).await;
         Ok(product)
     }
 }

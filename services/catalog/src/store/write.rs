@@ -52,6 +52,9 @@ impl Store {
         if let Some(once) = &once
             && let Some(answer) = once.claim(&mut transaction, product.create_time).await?
         {
+            // It gives its connection back first.
+            drop(transaction);
+            self.repeated(&answer).await?;
             return Ok(answer);
         }
         let insert = Statement::new(
@@ -72,6 +75,7 @@ impl Store {
             once.keep(&mut transaction, &product).await?;
         }
         transaction.commit().await?;
+        self.copies.written(&product.id, &product).await;
         Ok(product)
     }
 
@@ -88,6 +92,7 @@ impl Store {
         }
         let product = save(&mut transaction, change.of(old), now).await?;
         transaction.commit().await?;
+        self.copies.written(&product.id, &product).await;
         Ok(product)
     }
 
@@ -101,7 +106,9 @@ impl Store {
         let old = current(&mut transaction, id, given_etag).await?;
         transaction.run(Statement::new("delete from products where seq = $1").bind(old.sequence)).await?;
         logged(&mut transaction, Kind::Deleted, &old).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        self.copies.deleted(id, &old).await;
+        Ok(())
     }
 }
 

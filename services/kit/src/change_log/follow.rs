@@ -1,6 +1,13 @@
 //! Learns of new changes for all watchers of an instance, and forgets old ones.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     sync::watch,
@@ -10,13 +17,17 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
 use crate::{
-    change_log::log::{compact, newest},
+    change_log::log::{CHANNEL, compact, newest},
     database::Database,
     time,
 };
 
-/// How often to look for changes while anybody watches.
+/// How often to look for changes while anybody watches, where nobody tells of them.
 const POLL: Duration = Duration::from_millis(100);
+/// How often to look where they are told of, in case that a word was lost.
+const POLL_WHERE_TOLD: Duration = Duration::from_secs(2);
+/// When to listen again after a failure.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 /// How often to forget old ones.
 const COMPACT: Duration = Duration::from_secs(60);
 
@@ -44,18 +55,55 @@ impl Follower {
 }
 
 async fn run(database: Database, news: watch::Sender<i64>) {
-    let mut compacted = Instant::now();
+    let told = AtomicBool::new(false);
+    tokio::select! {
+        never = poll(&database, &news, &told) => match never {},
+        never = listen(&database, &news, &told) => match never {},
+        never = forget(&database) => match never {},
+    }
+}
+
+/// Looks for changes now and then.
+async fn poll(database: &Database, news: &watch::Sender<i64>, told: &AtomicBool) -> Infallible {
+    let mut looked = Instant::now();
     loop {
         sleep(POLL).await;
+        let often = !told.load(Ordering::Relaxed);
         // One is the follower's own.
-        if news.receiver_count() > 1 {
-            look(&database, &news).await;
+        if news.receiver_count() > 1 && (often || looked.elapsed() >= POLL_WHERE_TOLD) {
+            look(database, news).await;
+            looked = Instant::now();
         }
-        if compacted.elapsed() >= COMPACT {
-            compacted = Instant::now();
-            if let Err(error) = compact(&database, time::now_micros()).await {
-                warn!(%error, "old changes are not removed: it is tried again in a minute");
+    }
+}
+
+/// Hears of changes, where the engine tells of them.
+async fn listen(database: &Database, news: &watch::Sender<i64>, told: &AtomicBool) -> Infallible {
+    loop {
+        match database.listen(CHANNEL).await {
+            Ok(Some(mut listener)) => {
+                told.store(true, Ordering::Relaxed);
+                // What came before it listened.
+                look(database, news).await;
+                while let Ok(Some(revision)) = listener.next().await {
+                    let revision: i64 = revision.parse().unwrap_or_default();
+                    news.send_if_modified(|known| std::mem::replace(known, revision.max(*known)) < revision);
+                }
+                told.store(false, Ordering::Relaxed);
+                debug!("changes are not told of any more: they are looked for");
             }
+            Ok(None) => return std::future::pending().await,
+            Err(error) => debug!(%error, "changes cannot be listened for: they are looked for"),
+        }
+        sleep(LISTEN_AGAIN).await;
+    }
+}
+
+async fn forget(database: &Database) -> Infallible {
+    loop {
+        sleep(COMPACT).await;
+        if let Err(error) = compact(database, time::now_micros()).await {
+            warn!(%error, "old changes are not removed: it is tried again in a minute");
         }
     }
 }

@@ -30,6 +30,9 @@ create table change_clock (
 insert into change_clock (id, revision, compacted) values (1, 0, 0);
 ";
 
+/// Where those who listen hear of a new revision.
+pub(crate) const CHANNEL: &str = "changes";
+
 /// How long a change is kept.
 const KEPT: Duration = Duration::from_hours(24);
 
@@ -96,7 +99,8 @@ pub async fn record<T: Serialize>(
         .bind(change.kind.as_str())
         .bind(resource)
         .bind(now);
-    transaction.run(insert).await.map(drop)
+    transaction.run(insert).await?;
+    transaction.tell(CHANNEL, &change.revision.to_string()).await
 }
 
 /// Returns the newest revision.

@@ -1,23 +1,31 @@
 //! What an error of the database means to a caller.
 
+use std::sync::Arc;
+
 use tonic::{Code, Status};
 use tracing::{error, warn};
 
 use crate::details::Details;
 
 /// An error of the database that is no answer to the request.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Failure {
     /// The database is locked, full or out of reach: the call may work later.
     #[error("the database cannot be used now: {0}")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(#[source] Arc<sqlx::Error>),
     /// The service or the database is broken.
     #[error("the database failed: {0}")]
-    Broken(#[source] sqlx::Error),
+    Broken(#[source] Arc<sqlx::Error>),
 }
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
+        Self::from(Arc::new(error))
+    }
+}
+
+impl From<Arc<sqlx::Error>> for Failure {
+    fn from(error: Arc<sqlx::Error>) -> Self {
         if Self::is_passing(&error) { Self::Unavailable(error) } else { Self::Broken(error) }
     }
 }

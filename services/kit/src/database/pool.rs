@@ -1,7 +1,21 @@
 //! The connections to a database, and what is done over them.
 
-use futures::{Stream, StreamExt as _, TryStreamExt as _, stream::BoxStream};
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{
+    Stream, StreamExt as _, TryStreamExt as _,
+    future::{Either, ready},
+    stream::{self, BoxStream},
+};
+use selvedge::Context;
+use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, postgres::PgConnectOptions};
+use tokio::time::{Instant, timeout};
 
 use crate::database::statement::{Row, Statement};
 
@@ -13,6 +27,8 @@ const BEGIN_WRITE: &str = "begin immediate";
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: Pool,
+    /// It is known not to answer: nobody waits for it.
+    away: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Debug)]
@@ -41,8 +57,8 @@ impl Database {
     /// That there is no connection, or that another writes for too long.
     pub async fn begin(&self) -> Result<Transaction, sqlx::Error> {
         let inner = match &self.pool {
-            Pool::Sqlite(pool) => Inner::Sqlite(pool.begin_with(BEGIN_WRITE).await?),
-            Pool::Postgres(pool) => Inner::Postgres(pool.begin().await?),
+            Pool::Sqlite(pool) => Inner::Sqlite(self.in_time(pool.begin_with(BEGIN_WRITE)).await?),
+            Pool::Postgres(pool) => Inner::Postgres(self.in_time(pool.begin()).await?),
         };
         Ok(Transaction { inner })
     }
@@ -54,8 +70,14 @@ impl Database {
     /// Those of the engine.
     pub async fn optional(&self, statement: Statement) -> Result<Option<Row>, sqlx::Error> {
         match &self.pool {
-            Pool::Sqlite(pool) => Ok(statement.sqlite().fetch_optional(pool).await?.map(Row::from)),
-            Pool::Postgres(pool) => Ok(statement.postgres().fetch_optional(pool).await?.map(Row::from)),
+            Pool::Sqlite(pool) => {
+                let mut connection = self.in_time(pool.acquire()).await?;
+                Ok(statement.sqlite().fetch_optional(&mut *connection).await?.map(Row::from))
+            }
+            Pool::Postgres(pool) => {
+                let mut connection = self.in_time(pool.acquire()).await?;
+                Ok(statement.postgres().fetch_optional(&mut *connection).await?.map(Row::from))
+            }
         }
     }
 
@@ -74,7 +96,51 @@ impl Database {
             Pool::Sqlite(pool) => statement.sqlite().fetch(pool).map_ok(Row::from).boxed(),
             Pool::Postgres(pool) => statement.postgres().fetch(pool).map_ok(Row::from).boxed(),
         };
-        rows
+        if self.is_away() {
+            Either::Left(stream::once(ready(Err(sqlx::Error::PoolTimedOut))))
+        } else {
+            Either::Right(rows)
+        }
+    }
+
+    /// Says whether the database answers: while it does not, calls fail at once instead of waiting for it.
+    pub(crate) fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::Relaxed);
+    }
+
+    fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
+    /// Asks a file for something that is not remembered, also while it is away; nothing of a server.
+    pub(crate) async fn ask_file(&self) -> Result<(), sqlx::Error> {
+        match &self.pool {
+            Pool::Sqlite(pool) => {
+                sqlx::query("select 1 from sqlite_schema limit 1").fetch_optional(pool).await.map(drop)
+            }
+            Pool::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Waits for a connection no longer than the call that is served allows.
+    async fn in_time<T>(&self, connection: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+        if self.is_away() {
+            return Err(sqlx::Error::PoolTimedOut);
+        }
+        match Context::current().deadline {
+            Some(deadline) => {
+                timeout(patience(deadline - Instant::now()), connection).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            }
+            None => connection.await,
+        }
+    }
+
+    /// Returns how its server is reached, if it is on one.
+    pub(crate) fn server(&self) -> Option<Arc<PgConnectOptions>> {
+        match &self.pool {
+            Pool::Sqlite(_) => None,
+            Pool::Postgres(pool) => Some(pool.connect_options()),
+        }
     }
 
     /// Ends all connections; statements that run are waited for.
@@ -120,6 +186,14 @@ impl Transaction {
         }
     }
 
+    /// Says whether the engine tells what a transaction tells.
+    pub(crate) fn tells(&self) -> bool {
+        match &self.inner {
+            Inner::Sqlite(_) => false,
+            Inner::Postgres(_) => true,
+        }
+    }
+
     /// Makes the writes last.
     ///
     /// # Errors
@@ -133,14 +207,20 @@ impl Transaction {
     }
 }
 
+/// Of what is left of a call's time, how much may pass before a connection is there: a caller hears in time that there is
+/// none, and its mesh can try twice more.
+fn patience(left: Duration) -> Duration {
+    left / 4
+}
+
 impl From<SqlitePool> for Database {
     fn from(pool: SqlitePool) -> Self {
-        Self { pool: Pool::Sqlite(pool) }
+        Self { pool: Pool::Sqlite(pool), away: Arc::default() }
     }
 }
 
 impl From<PgPool> for Database {
     fn from(pool: PgPool) -> Self {
-        Self { pool: Pool::Postgres(pool) }
+        Self { pool: Pool::Postgres(pool), away: Arc::default() }
     }
 }

@@ -39,10 +39,15 @@ pub(crate) async fn open(options: PgConnectOptions, schema: Schema, limits: Limi
 
 /// Returns a connection, as soon as there is one.
 async fn connected(pool: PgPool, url: String) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+    let mut told = String::new();
     loop {
         match pool.acquire().await {
             Err(error) if Failure::is_passing(&error) => {
-                warn!(database = %url, %error, "the database cannot be reached: it is waited for");
+                let reason = error.to_string();
+                if reason != told {
+                    warn!(database = %url, error = reason, "the database cannot be reached: it is waited for");
+                }
+                told = reason;
                 sleep(PAUSE).await;
             }
             ended => return ended,

@@ -28,6 +28,15 @@ pub struct Migration {
 }
 
 impl Schema {
+    /// Returns the version of the newest step.
+    #[must_use]
+    pub const fn newest(&self) -> i64 {
+        match self.migrations.last() {
+            Some(migration) => migration.version,
+            None => 0,
+        }
+    }
+
     /// Returns what brings a database up to date, with the statements that `sql` chooses.
     pub(crate) fn migrator(self, sql: fn(&Migration) -> &'static str) -> Migrator {
         let step = |migration: &Migration| {

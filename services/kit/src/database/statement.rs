@@ -49,6 +49,13 @@ impl Statement {
         Self { sql: AssertSqlSafe(sql).into_sql_str(), values: Vec::new() }
     }
 
+    /// Returns the statement behind a text, such as `explain`.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn behind(self, text: &str) -> Self {
+        let sql = AssertSqlSafe(format!("{text} {}", self.sql.as_str())).into_sql_str();
+        Self { sql, ..self }
+    }
+
     /// Adds the value of the next parameter.
     #[must_use]
     pub fn bind(mut self, value: impl Into<Value>) -> Self {

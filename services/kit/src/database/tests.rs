@@ -3,10 +3,12 @@
 use std::{fs, path::Path, time::Duration};
 
 use futures::future::join_all;
+use selvedge::Context;
+use tokio::time::Instant;
 use tonic::Code;
 
 use super::*;
-use crate::details::Details;
+use crate::{details::Details, testing};
 
 const fn step(version: i64, sqlite: &'static str) -> Migration {
     Migration { version, description: "a step", sqlite, postgres: "" }
@@ -113,7 +115,7 @@ async fn a_schema_that_was_changed_afterwards_is_refused() {
 #[tokio::test]
 async fn a_locked_database_is_unavailable() {
     let folder = tempfile::tempdir().unwrap();
-    let limits = Limits { wait: Duration::from_millis(20), ..Limits::default() };
+    let limits = Limits { wait: Duration::from_millis(500), ..Limits::default() };
     let database = open_within(&file(&folder), STEPS, limits).await.unwrap();
     let writing = database.begin().await.unwrap();
     let Err(error) = database.begin().await else { panic!("two write at once") };
@@ -125,11 +127,58 @@ async fn a_locked_database_is_unavailable() {
 
 #[tokio::test]
 async fn a_database_without_a_free_connection_is_unavailable() {
-    let limits = Limits { wait: Duration::from_millis(20), ..Limits::default() };
+    let limits = Limits { wait: Duration::from_millis(500), ..Limits::default() };
     let database = open_within("sqlite::memory:", STEPS, limits).await.unwrap();
     let _taken = database.begin().await.unwrap();
     let error = database.begin().await.unwrap_err();
     assert_eq!(Failure::from(error).to_status(DETAILS).code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn a_call_waits_for_a_connection_within_its_own_time() {
+    let limits = Limits { wait: Duration::from_secs(3600), ..Limits::default() };
+    let database = open_within("sqlite::memory:", STEPS, limits).await.unwrap();
+    let _taken = database.begin().await.unwrap();
+    let call = Context { deadline: Some(Instant::now() + Duration::from_millis(80)), ..Context::default() };
+    let failed =
+        call.scope(async { [database.begin().await.err(), database.optional(Statement::new("select 1")).await.err()] });
+    for error in failed.await {
+        assert_eq!(Failure::from(error.unwrap()).to_status(DETAILS).code(), Code::Unavailable);
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_database_that_is_known_to_be_away() {
+    let database = open("sqlite::memory:", STEPS).await.unwrap();
+    database.set_away(true);
+    let select = || Statement::new("select 1 as n");
+    let failed =
+        [database.begin().await.err(), database.optional(select()).await.err(), database.all(select()).await.err()];
+    for error in failed {
+        assert_eq!(Failure::from(error.unwrap()).to_status(DETAILS).code(), Code::Unavailable);
+    }
+    database.ask_file().await.unwrap();
+    database.set_away(false);
+    assert!(database.optional(select()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn who_listens_hears_what_a_transaction_tells_when_it_commits() {
+    let url = testing::fresh().await;
+    let database = open(&url, Schema { name: "test", migrations: &[] }).await.unwrap();
+    let Some(mut listener) = database.listen("news").await.unwrap() else {
+        assert!(url.starts_with("sqlite"), "a server tells");
+        return;
+    };
+    for (text, commits) in [("lost", false), ("kept", true)] {
+        let mut transaction = database.begin().await.unwrap();
+        transaction.tell("news", text).await.unwrap();
+        if commits {
+            transaction.commit().await.unwrap();
+        }
+    }
+    let told = tokio::time::timeout(Duration::from_secs(20), listener.next()).await.unwrap();
+    assert_eq!(told.unwrap().as_deref(), Some("kept"));
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! Requests that are sent again.
 
 use super::*;
-use crate::database::{self, Migration, Schema};
+use crate::{
+    database::{self, Migration, Schema},
+    testing,
+};
 
 const SCHEMA: Schema = Schema {
     name: "test",
@@ -26,7 +29,7 @@ async fn act(database: &Database, once: &Once, answer: &str, now: i64) -> Result
 
 #[tokio::test]
 async fn a_repetition_has_the_first_answer() {
-    let database = database::open("sqlite::memory:", SCHEMA).await.unwrap();
+    let database = database::open(&testing::fresh().await, SCHEMA).await.unwrap();
     let once = once("payload");
     assert_eq!(once.answer::<String>(&database).await.unwrap(), None);
     assert_eq!(act(&database, &once, "first", 0).await.unwrap(), "first");
@@ -38,7 +41,7 @@ async fn a_repetition_has_the_first_answer() {
 
 #[tokio::test]
 async fn an_id_does_not_serve_another_request() {
-    let database = database::open("sqlite::memory:", SCHEMA).await.unwrap();
+    let database = database::open(&testing::fresh().await, SCHEMA).await.unwrap();
     act(&database, &once("payload"), "first", 0).await.unwrap();
     let error = act(&database, &once("another"), "second", 0).await.unwrap_err();
     assert!(matches!(&error, Error::Reused(violations) if violations.listed()[0].field == "request_id"), "{error}");
@@ -46,7 +49,7 @@ async fn an_id_does_not_serve_another_request() {
 
 #[tokio::test]
 async fn what_was_not_committed_was_not_done() {
-    let database = database::open("sqlite::memory:", SCHEMA).await.unwrap();
+    let database = database::open(&testing::fresh().await, SCHEMA).await.unwrap();
     let once = once("payload");
     let mut transaction = database.begin().await.unwrap();
     assert_eq!(once.claim::<String>(&mut transaction, 0).await.unwrap(), None);
@@ -56,7 +59,7 @@ async fn what_was_not_committed_was_not_done() {
 
 #[tokio::test]
 async fn an_answer_is_kept_for_a_day() {
-    let database = database::open("sqlite::memory:", SCHEMA).await.unwrap();
+    let database = database::open(&testing::fresh().await, SCHEMA).await.unwrap();
     let (once, day) = (once("payload"), i64::try_from(KEPT.as_micros()).unwrap());
     act(&database, &once, "first", 7).await.unwrap();
     assert_eq!(sweep(&database, 7 + day).await.unwrap(), 0);

@@ -72,3 +72,31 @@ async fn bad_sizes_and_tokens_are_violations() {
     }
     assert_eq!(violated(&client.list(-1, "").await.unwrap_err()), ["page_size"]);
 }
+
+impl Client {
+    async fn listed(&mut self, filter: &str, order_by: &str) -> Result<Vec<String>, Status> {
+        let (filter, order_by) = (filter.into(), order_by.into());
+        let request = ListUsersRequest { filter, order_by, ..Default::default() };
+        let page = self.client.list_users(request).await?.into_inner();
+        Ok(ids(&page).into_iter().map(str::to_owned).collect())
+    }
+}
+
+#[tokio::test]
+async fn a_list_can_be_filtered_and_ordered() {
+    let mut client = filled(3).await;
+    client.create("user-ada", draft("Ada", "Ada@Example.com")).await.unwrap();
+    for (filter, order_by, listed) in [
+        ("display_name = Someone", "", vec!["000", "001", "002"]),
+        ("display_name = Someone", "name desc", vec!["002", "001", "000"]),
+        ("email = \"ada@EXAMPLE.com\"", "", vec!["ada"]),
+        ("email = \"USER-*\" AND name > \"users/user-000\"", "email", vec!["001", "002"]),
+        ("NOT email = user-* create_time > 2020-01-01T00:00:00Z", "", vec!["ada"]),
+        ("update_time <= 2020-01-01T00:00:00Z", "", vec![]),
+        ("", "display_name, create_time desc", vec!["ada", "002", "001", "000"]),
+    ] {
+        assert_eq!(client.listed(filter, order_by).await.unwrap(), listed, "{filter} by {order_by}");
+    }
+    assert_eq!(violated(&client.listed("password = x", "").await.unwrap_err()), ["filter"]);
+    assert_eq!(violated(&client.listed("", "password").await.unwrap_err()), ["order_by"]);
+}

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     change_log::Follower,
     database::{self, Migration, Schema},
+    testing,
 };
 
 const SCHEMA: Schema = Schema {
@@ -28,7 +29,7 @@ async fn names(database: &Database, after: i64, most: i64) -> Vec<String> {
 
 #[tokio::test]
 async fn changes_are_read_on_from_where_one_was() {
-    let database = database::open("sqlite::memory:", SCHEMA).await.unwrap();
+    let database = database::open(&testing::fresh().await, SCHEMA).await.unwrap();
     assert_eq!(newest(&database).await.unwrap(), 0);
     changed(&database, &["a", "b", "c"], 0).await;
     assert_eq!(newest(&database).await.unwrap(), 3);
@@ -39,7 +40,7 @@ async fn changes_are_read_on_from_where_one_was() {
 
 #[tokio::test]
 async fn a_change_that_is_not_committed_leaves_no_gap() {
-    let database = database::open("sqlite::memory:", SCHEMA).await.unwrap();
+    let database = database::open(&testing::fresh().await, SCHEMA).await.unwrap();
     let mut transaction = database.begin().await.unwrap();
     assert_eq!(take(&mut transaction).await.unwrap(), 1);
     drop(transaction);
@@ -49,7 +50,7 @@ async fn a_change_that_is_not_committed_leaves_no_gap() {
 
 #[tokio::test]
 async fn what_was_forgotten_is_said_to_be_so() {
-    let database = database::open("sqlite::memory:", SCHEMA).await.unwrap();
+    let database = database::open(&testing::fresh().await, SCHEMA).await.unwrap();
     let day = i64::try_from(KEPT.as_micros()).unwrap();
     changed(&database, &["a", "b"], 7).await;
     changed(&database, &["c"], 8).await;
@@ -65,7 +66,7 @@ async fn what_was_forgotten_is_said_to_be_so() {
 
 #[tokio::test]
 async fn a_follower_hears_of_what_others_write() {
-    let database = database::open("sqlite::memory:", SCHEMA).await.unwrap();
+    let database = database::open(&testing::fresh().await, SCHEMA).await.unwrap();
     let follower = Follower::start(database.clone());
     let mut news = follower.news();
     changed(&database, &["a", "b"], 0).await;

@@ -1,0 +1,17 @@
+//! Filters of lists (AIP-160): what a caller writes becomes a condition on columns, and that a clause of SQL in which
+//! all that the caller wrote is a bound parameter.
+
+mod condition;
+
+mod literal;
+mod scan;
+
+mod check;
+mod parse;
+
+mod sql;
+
+pub(crate) use self::{condition::Condition, parse::parse, sql::write};
+
+#[cfg(test)]
+pub(crate) mod tests;
