@@ -30,58 +30,76 @@ impl Set {
                 left_out.push(learned.service.to_string());
             }
         }
-        Self { bytes: RawSet { file: merged.files }.encode_to_vec(), left_out }
+        let file = ordered(&merged.pool).into_iter().filter_map(|name| Some(merged.files.get(&name)?.bytes.clone()));
+        Self { bytes: RawSet { file: file.collect() }.encode_to_vec(), left_out }
     }
 
     /// Returns the files of the service that has this gRPC service, as it sent them.
     pub(crate) fn of_service(schema: &Schema, grpc_service: &str) -> Option<Self> {
         let learned = schema.services().get(grpc_service)?;
-        let file = ordered(learned).into_iter().map(|(_, bytes)| bytes).collect();
+        let file = ordered(&learned.pool).iter().filter_map(|name| learned.files.files.get(name).cloned()).collect();
         Some(Self { bytes: RawSet { file }.encode_to_vec(), left_out: Vec::new() })
     }
 }
 
 #[derive(Debug, Default)]
 struct Merged {
-    files: Vec<Bytes>,
-    /// What each file declares, by its name.
-    known: BTreeMap<String, FileDescriptorProto>,
+    files: BTreeMap<String, File>,
     /// Links what there is: two files may declare one name.
     pool: DescriptorPool,
+}
+
+/// A file as it was sent, and what it declares.
+#[derive(Debug)]
+struct File {
+    bytes: Bytes,
+    declared: FileDescriptorProto,
 }
 
 impl Merged {
     /// Adds the files of a service, or none of them if one contradicts what is there.
     fn add(&mut self, learned: &Learned) -> Option<()> {
-        let mut new = Vec::new();
-        for (name, bytes) in ordered(learned) {
+        let mut new = BTreeMap::new();
+        for name in ordered(&learned.pool) {
+            let Some(bytes) = learned.files.files.get(&name).cloned() else { continue };
             let declared = declared(&bytes)?;
-            match self.known.get(&name) {
-                Some(known) if *known == declared => {}
-                Some(_) => return None,
-                None => new.push((name, bytes, declared)),
+            match self.files.get(&name).map(|known| (&known.declared, known.declared.encoded_len())) {
+                Some((known, _)) if *known == declared => {}
+                Some(_) if !only_grows(&name) => return None,
+                Some((_, length)) if length >= declared.encoded_len() => {}
+                _ => _ = new.insert(name, File { bytes, declared }),
             }
         }
-        let raw = RawSet { file: new.iter().map(|(_, bytes, _)| bytes.clone()).collect() };
-        let mut pool = self.pool.clone();
-        pool.decode_file_descriptor_set(raw.encode_to_vec().as_slice()).ok()?;
-        self.pool = pool;
-        for (name, bytes, declared) in new {
-            self.files.push(bytes);
-            self.known.insert(name, declared);
-        }
+        self.pool = self.linked(&new)?;
+        self.files.extend(new);
         Some(())
+    }
+
+    /// Links new files with those there are, if they fit together.
+    fn linked(&self, new: &BTreeMap<String, File>) -> Option<DescriptorPool> {
+        // A pool skips a file whose name it knows: where one is replaced, all are linked anew.
+        let replaces = new.keys().any(|name| self.files.contains_key(name));
+        let kept = self.files.iter().filter(|(name, _)| replaces && !new.contains_key(*name));
+        let file = kept.chain(new).map(|(_, file)| file.bytes.clone()).collect();
+        let mut pool = if replaces { DescriptorPool::new() } else { self.pool.clone() };
+        pool.decode_file_descriptor_set(RawSet { file }.encode_to_vec().as_slice()).ok()?;
+        Some(pool)
     }
 }
 
-/// Returns the files of a service by name, each after its imports.
-fn ordered(learned: &Learned) -> Vec<(String, Bytes)> {
+/// Tells whether a newer version of a file declares all that an older one does, so that the longer one serves both:
+/// each release of protobuf brings its own `descriptor.proto`, and services are not released together.
+fn only_grows(name: &str) -> bool {
+    name.starts_with("google/protobuf/") || name.starts_with("google/api/") || name.starts_with("google/rpc/")
+}
+
+/// Returns the names of files, each after its imports.
+fn ordered(pool: &DescriptorPool) -> Vec<String> {
     let (mut done, mut order) = (BTreeSet::new(), Vec::new());
-    for file in learned.pool.files() {
+    for file in pool.files() {
         visit(&file, &mut done, &mut order);
     }
-    let bytes = order.into_iter().filter_map(|name| learned.files.files.get(&name).cloned().map(|bytes| (name, bytes)));
-    bytes.collect()
+    order
 }
 
 /// A linked pool has no cycle of imports, and a service has a thousand files at most.
@@ -109,7 +127,10 @@ fn without_json_names(message: &mut DescriptorProto) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{learned, states};
+    use crate::{
+        schema::State,
+        testing::{learned, states},
+    };
 
     fn schema(list: &[(&str, &str, &str)]) -> Schema {
         let all =
@@ -132,6 +153,49 @@ mod tests {
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
         assert!(names.contains(&"shop/v1/shop.proto"));
         assert!(DescriptorPool::decode(set.bytes.as_slice()).is_ok());
+    }
+
+    #[test]
+    fn services_of_several_releases_of_protobuf_fit_together() {
+        let of = |service, file, grpc| learned(service, 0, file, grpc).learned.unwrap();
+        let shop = of("shop", "shop/v1/shop.proto", "shop.v1.ShopService");
+        let older = |learned: &Learned| {
+            let mut files = learned.files.clone();
+            let bytes = files.files.get_mut("google/protobuf/descriptor.proto").unwrap();
+            let mut file = FileDescriptorProto::decode(bytes.clone()).unwrap();
+            file.message_type.iter_mut().for_each(|message| message.reserved_name.clear());
+            let options = file.message_type.iter_mut().find(|message| message.name() == "MethodOptions").unwrap();
+            options.field.retain(|field| field.name() != "features");
+            *bytes = file.encode_to_vec().into();
+            Learned::new("old", None, 1, files).unwrap()
+        };
+        let longest = &shop.files.files["google/protobuf/descriptor.proto"];
+        let old = older(&of("old", "shop/v1/rival.proto", "rival.v1.RivalService"));
+        for services in [[&*shop, &old], [&old, &shop]] {
+            let mut merged = Merged::default();
+            assert!(services.iter().all(|learned| merged.add(learned).is_some()));
+            assert_eq!(merged.files["google/protobuf/descriptor.proto"].bytes, longest);
+            assert!(merged.pool.get_service_by_name("rival.v1.RivalService").is_some());
+            assert!(merged.pool.get_service_by_name("shop.v1.ShopService").is_some());
+        }
+    }
+
+    #[test]
+    fn a_service_that_contradicts_an_older_one_is_left_out_alone() {
+        let State { learned: Some(shop), .. } = learned("shop", 0, "shop/v1/shop.proto", "shop.v1.ShopService") else {
+            unreachable!("it was learned")
+        };
+        let mut files = shop.files.clone();
+        let bytes = files.files.get_mut("shop/v1/shop.proto").unwrap();
+        let mut file = FileDescriptorProto::decode(bytes.clone()).unwrap();
+        file.message_type[0].field.clear();
+        file.message_type[0].oneof_decl.clear();
+        *bytes = file.encode_to_vec().into();
+        let other = Learned::new("other", None, 1, files).unwrap();
+        let mut merged = Merged::default();
+        assert!(merged.add(&shop).is_some());
+        assert!(merged.add(&other).is_none());
+        assert_eq!(merged.files["shop/v1/shop.proto"].bytes, shop.files.files["shop/v1/shop.proto"]);
     }
 
     #[test]

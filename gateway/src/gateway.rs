@@ -93,6 +93,7 @@ impl Gateway {
         _ = serving.await;
         stop.cancel();
         _ = learning.await;
+        self.mesh.telemetry().flush().await;
         Ok(())
     }
 
@@ -110,6 +111,7 @@ impl Gateway {
             cors: self.cors.clone(),
             limits: self.options.limits.clone(),
             metrics: Metrics::new(self.mesh.telemetry()),
+            telemetry: self.mesh.telemetry().clone(),
         }
     }
 }

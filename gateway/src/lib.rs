@@ -28,6 +28,8 @@ mod metadata;
 mod metrics;
 mod percent;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 #[cfg(test)]
 mod testing;
 

@@ -154,7 +154,7 @@ fn item(operations: Vec<(String, Node)>) -> Node {
 }
 
 fn timeout() -> Node {
-    let seconds = Node::map().with("type", "number").with("minimum", 0).with("maximum", 86_400);
+    let seconds = Node::map().with("type", "number").with("minimum", 0);
     Node::map()
         .with("name", "x-server-timeout")
         .with("in", "header")

@@ -9,7 +9,7 @@ use http::{
     request,
 };
 use http_body::Body as _;
-use selvedge::TraceContext;
+use selvedge::{Span, Telemetry, TraceContext};
 use tokio::time::Instant;
 use tonic::body::Body;
 use tracing::debug;
@@ -35,6 +35,7 @@ pub(crate) struct Pipeline {
     pub(crate) cors: Cors,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    pub(crate) telemetry: Telemetry,
 }
 
 impl Pipeline {
@@ -44,7 +45,9 @@ impl Pipeline {
         let seen = Seen { begin: Instant::now(), method: parts.method.clone(), path: parts.uri.path().to_owned() };
         let protocol = Protocol::of(&parts.headers);
         // A trace begins here, or goes on: everything behind the gateway belongs to it.
-        let trace = TraceContext::from_headers(&parts.headers).map_or_else(TraceContext::root, TraceContext::child);
+        let caller = TraceContext::from_headers(&parts.headers);
+        let span = self.telemetry.span(caller, || format!("{} {}", parts.method, protocol.name()));
+        let trace = span.context().or(caller).unwrap_or_else(TraceContext::root);
         trace.to_headers(&mut parts.headers);
         // Above the protocols: a preflight has no content type, and asks on behalf of a request of any of them.
         let mut response = match self.cors.preflight(&parts) {
@@ -63,6 +66,7 @@ impl Pipeline {
             response = without_body(response);
         }
         self.log(&seen, protocol, trace, &response);
+        tell(&span, &seen, &response);
         response
     }
 
@@ -113,6 +117,20 @@ impl Pipeline {
             trace = %trace.trace_id,
             "request"
         );
+    }
+}
+
+/// Says of a span what its request was, and how it was answered (OpenTelemetry's HTTP conventions).
+fn tell(span: &Span, seen: &Seen, response: &Response<Body>) {
+    if !span.is_recorded() {
+        return;
+    }
+    let status = response.status();
+    span.set("http.request.method", seen.method.to_string());
+    span.set("url.path", seen.path.clone());
+    span.set("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.failed(status.as_str());
     }
 }
 

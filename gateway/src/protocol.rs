@@ -4,8 +4,8 @@ pub(crate) mod grpc;
 pub(crate) mod grpc_web;
 pub(crate) mod rest;
 
-mod base64_text;
-mod messages;
+pub(crate) mod base64_text;
+pub(crate) mod messages;
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 

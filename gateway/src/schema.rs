@@ -11,8 +11,6 @@ mod learned;
 mod routes;
 mod template;
 
-#[cfg(test)]
-pub(crate) use self::index::State;
 pub(crate) use self::{
     bindings::{Binding, BodyRule},
     index::{OWN, Schema, Target},
@@ -21,3 +19,5 @@ pub(crate) use self::{
     routes::Matched,
     template::{Piece, Template, Variable},
 };
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::{index::State, routes::Routes};

@@ -164,5 +164,6 @@ pub(crate) fn pipeline_of(schema: Arc<Schema>, stub: &Stub) -> Pipeline {
         cors: Cors::new(&Origins::Any).unwrap(),
         limits: Limits { body_bytes: 10_000, ..Limits::default() },
         metrics: Metrics::new(&selvedge::Telemetry::new().unwrap()),
+        telemetry: selvedge::Telemetry::new().unwrap(),
     }
 }

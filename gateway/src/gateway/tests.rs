@@ -8,6 +8,8 @@ use axum::{
     http::{HeaderName, HeaderValue},
     routing::get,
 };
+use base64::Engine as _;
+use selvedge::Origin;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -40,6 +42,7 @@ impl Consul {
         let router = Router::new()
             .route("/v1/catalog/services", get(services))
             .route("/v1/health/service/{name}", get(instances))
+            .route("/v1/kv/selvedge/policy/", get(policies))
             .with_state(consul.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -88,6 +91,15 @@ async fn instances(
     indexed(index, json!(instances.collect::<Vec<_>>()))
 }
 
+/// The operator's policies never change: methods of `shop` have two attempts.
+async fn policies(Query(query): Query<BTreeMap<String, String>>) -> Answer {
+    if query.contains_key("index") {
+        std::future::pending::<()>().await;
+    }
+    let document = base64::engine::general_purpose::STANDARD.encode("service: {max_attempts: 2}");
+    indexed(1, json!([{ "Key": "selvedge/policy/shop", "Value": document }]))
+}
+
 fn indexed(index: u64, body: Value) -> Answer {
     ([(HeaderName::from_static("x-consul-index"), HeaderValue::from(index))], Json(body))
 }
@@ -108,13 +120,20 @@ struct Running {
 }
 
 async fn gateway(registry: &str) -> Running {
+    start(Gateway::new(options(registry)).unwrap()).await
+}
+
+fn options(registry: &str) -> Options {
     let mut mesh = selvedge::Config::new("gateway");
     mesh.registry.address = registry.to_owned();
-    let options = Options { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Options::new(mesh) };
+    Options { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Options::new(mesh) }
+}
+
+async fn start(gateway: Gateway) -> Running {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let leave = CancellationToken::new();
     let left = leave.clone().cancelled_owned();
-    let ended = tokio::spawn(run(options, left, |address| sender.send(address).unwrap()));
+    let ended = tokio::spawn(gateway.run(left, |address| sender.send(address).unwrap()));
     Running { address: timeout(SOON, receiver).await.unwrap().unwrap(), leave, ended }
 }
 
@@ -161,6 +180,21 @@ async fn a_service_is_served_while_it_is_registered_and_tagged() {
     running.leave.cancel();
     timeout(SOON, running.ended).await.expect("the drain ended").unwrap().unwrap();
     assert!(TcpStream::connect(running.address).await.is_err());
+}
+
+#[tokio::test]
+async fn what_descriptors_say_of_a_method_and_the_operator_over_them_holds_for_its_calls() {
+    let (consul, url) = Consul::start().await;
+    consul.register("shop", &["grpc", "gateway"], upstream().await);
+    let gateway = Gateway::new(options(&url)).unwrap();
+    let shop = gateway.mesh.channel("shop");
+    let running = start(gateway).await;
+    until(running.address, "/v1/items/1", "HTTP/1.1 200").await;
+    let policy = shop.policy("/shop.v1.ShopService/GetItem", &selvedge::CallOptions::default());
+    assert_eq!(policy.idempotency.origin, Origin::Proto, "{policy}");
+    assert_eq!((policy.max_attempts.value, policy.max_attempts.origin), (2, Origin::Kv), "{policy}");
+    running.leave.cancel();
+    timeout(SOON, running.ended).await.expect("the drain ended").unwrap().unwrap();
 }
 
 #[tokio::test]

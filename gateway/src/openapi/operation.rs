@@ -97,17 +97,21 @@ fn answer(binding: &Binding, types: &mut Types) -> Node {
         return Node::map().with("application/json", Node::map().with("schema", schema));
     }
     let array = Node::map().with("type", "array").with("items", schema.clone());
-    let events = Node::map().with("type", "string").with("description", "One event per message, its data as JSON.");
-    let events = events.with("x-item-schema", schema.clone());
+    let events = messages("One event per message, its data as JSON.", schema.clone());
     Node::map()
         .with("application/json", Node::map().with("schema", array))
         .with("application/x-ndjson", lines(schema))
-        .with("text/event-stream", Node::map().with("schema", events))
+        .with("text/event-stream", events)
 }
 
 fn lines(schema: Node) -> Node {
-    let lines = Node::map().with("type", "string").with("description", "One message per line, as JSON.");
-    Node::map().with("schema", lines.with("x-item-schema", schema))
+    messages("One message per line, as JSON.", schema)
+}
+
+/// Tells of text that holds messages one after the other: OpenAPI 3.1 has no key for the schema of one of many.
+fn messages(description: &str, one: Node) -> Node {
+    let text = Node::map().with("type", "string").with("description", description);
+    Node::map().with("schema", text.with("contentMediaType", "application/json").with("contentSchema", one))
 }
 
 fn is_http_body(message: &MessageDescriptor) -> bool {

@@ -153,20 +153,12 @@ impl http_body::Body for WebBody {
                 Ok(data) => return Poll::Ready(Some(Ok(Frame::data(this.encoding.write(data))))),
                 Err(frame) => frame.into_trailers().unwrap_or_default(),
             },
-            Some(Err(status)) => trailers_of(&status),
-            None => trailers_of(&Status::new(Code::Unknown, "the service ended its answer without a status")),
+            Some(Err(status)) => grpc::trailers_of(&status),
+            None => grpc::trailers_of(&Status::new(Code::Unknown, "the service ended its answer without a status")),
         };
         this.ended = true;
         Poll::Ready(Some(Ok(Frame::data(this.encoding.write(trailers_frame(&trailers))))))
     }
-}
-
-fn trailers_of(status: &Status) -> HeaderMap {
-    let mut trailers = HeaderMap::new();
-    if status.add_header(&mut trailers).is_err() {
-        trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("13"));
-    }
-    trailers
 }
 
 /// Writes trailers as a frame: flag `0x80`, length, and a line each.

@@ -86,7 +86,9 @@ impl Learner {
     async fn follow(&mut self, services: Services, news: &mpsc::Sender<News>) {
         let Some(services) = services else { return };
         let exposed = exposed(&services, self.expose, &self.mesh.config().service);
-        self.followed.retain(|name, _| exposed.contains_key(name));
+        for gone in self.followed.extract_if(.., |name, _| !exposed.contains_key(name)) {
+            tell(&self.mesh, &gone.0, &[]);
+        }
         for (name, digest) in exposed {
             if let Some(followed) = self.followed.get(&name) {
                 followed.digest.send_if_modified(|now| std::mem::replace(now, digest.clone()) != digest);
@@ -116,7 +118,8 @@ impl Learner {
             Err(why) => Err(why),
         };
         match read {
-            Ok(learned) => {
+            Ok(mut learned) => {
+                learned.is_told = tell(&self.mesh, &service, &learned.files.set());
                 info!(service, grpc = ?learned.files.services, "schema read");
                 followed.state = State { learned: Some(Arc::new(learned)), error: None };
             }
@@ -202,6 +205,17 @@ impl Reading {
             std::future::pending().await
         };
         _ = tokio::time::timeout(most, changed).await;
+    }
+}
+
+/// Tells the mesh what descriptors say of the methods of a service; without it each call says what it knows of its own.
+fn tell(mesh: &Mesh, service: &str, descriptors: &[u8]) -> bool {
+    match mesh.learn(service, descriptors) {
+        Ok(()) => true,
+        Err(error) => {
+            warn!(service, %error, "the options of a method are not used");
+            false
+        }
     }
 }
 

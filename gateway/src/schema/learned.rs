@@ -29,6 +29,8 @@ pub(crate) struct Learned {
     pub(crate) age: u64,
     pub(crate) files: Files,
     pub(crate) pool: DescriptorPool,
+    /// The mesh was told what the descriptors say of its methods, and need not be told with every call.
+    pub(crate) is_told: bool,
 }
 
 /// One method of a service of the mesh.
@@ -64,16 +66,22 @@ impl Files {
     }
 }
 
+impl Files {
+    /// Returns them as one encoded `FileDescriptorSet`.
+    pub(crate) fn set(&self) -> Vec<u8> {
+        RawSet { file: self.files.values().cloned().collect() }.encode_to_vec()
+    }
+}
+
 impl Learned {
     /// Links the files; the error says which import or name is wrong.
     pub(crate) fn new(service: &str, digest: Option<String>, age: u64, files: Files) -> Result<Self, String> {
-        let set = RawSet { file: files.files.values().cloned().collect() };
-        let pool = DescriptorPool::decode(set.encode_to_vec().as_slice())
+        let pool = DescriptorPool::decode(files.set().as_slice())
             .map_err(|error| format!("its descriptors do not fit together: {error}"))?;
         if let Some(missing) = files.services.iter().find(|name| pool.get_service_by_name(name).is_none()) {
             return Err(format!("it lists {missing}, which none of its files declares"));
         }
-        Ok(Self { service: service.into(), digest, age, files, pool })
+        Ok(Self { service: service.into(), digest, age, files, pool, is_told: false })
     }
 
     /// Returns the methods of one of its gRPC services.
@@ -81,7 +89,7 @@ impl Learned {
         let Some(service) = self.pool.get_service_by_name(grpc_service) else { return Vec::new() };
         let methods = service.methods().map(|descriptor| {
             let path = format!("/{grpc_service}/{}", descriptor.name());
-            let options = call_options(&descriptor);
+            let options = if self.is_told { CallOptions::default() } else { call_options(&descriptor) };
             Arc::new(Method { path, service: Arc::clone(&self.service), descriptor, options })
         });
         methods.collect()

@@ -12,12 +12,18 @@
 //!
 //! Everything started here ends when its handle is dropped.
 
+mod buf;
+mod chromium;
+mod collector;
 mod consul;
+mod consul_cluster;
 mod embedded;
 mod grpcurl;
+mod node;
 mod postgres;
 mod program;
 mod python;
+mod redis;
 
 mod tools;
 
@@ -27,15 +33,21 @@ mod ports;
 mod skip;
 
 pub use crate::{
-    consul::Consul,
+    buf::Buf,
+    chromium::Chromium,
+    collector::Collector,
+    consul::{Consul, Release},
+    consul_cluster::ConsulCluster,
     embedded::Embedded,
     eventually::{LIMIT, eventually},
     grpcurl::{Answer, Grpcurl},
+    node::Node,
     output::{Line, Stream},
     ports::{free_port, free_ports},
     postgres::Postgres,
     program::Program,
     python::Python,
+    redis::Redis,
     skip::{current_test, skip},
     tools::{binary, repository},
 };

@@ -27,7 +27,7 @@ impl Python {
     /// In CI, where it is not installed.
     #[must_use]
     pub fn find() -> Option<Self> {
-        let Some(path) = tools::python() else {
+        let Some(path) = tools::with_packages("python", "SELVEDGE_TEST_PYTHON") else {
             skip(&current_test(), "no python with grpcio: run `cargo xtask tools`");
             return None;
         };

@@ -45,10 +45,10 @@ pub(crate) fn tool(name: &str, variable: &str) -> Option<PathBuf> {
     }
 }
 
-/// Returns the path of the Python of the tests; one on `PATH` does not have what they need.
-pub(crate) fn python() -> Option<PathBuf> {
-    let named = env::var_os("SELVEDGE_TEST_PYTHON").map(PathBuf::from);
-    named.or_else(|| installed("python")).filter(|path| path.is_file())
+/// Returns the path of an interpreter with the packages of the tests; one on `PATH` does not have what they need.
+pub(crate) fn with_packages(name: &str, variable: &str) -> Option<PathBuf> {
+    let named = env::var_os(variable).map(PathBuf::from);
+    named.or_else(|| installed(name)).filter(|path| path.is_file())
 }
 
 fn on_path(name: &str) -> Option<PathBuf> {
@@ -56,13 +56,14 @@ fn on_path(name: &str) -> Option<PathBuf> {
     env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
-/// Looks into the folder of tools for `<name>-<version>/<name>`; of several versions, the one that sorts last.
+/// Looks into the folder of tools for `<name>-<version>/<name>`; of several versions, the one that was installed last.
 fn installed(name: &str) -> Option<PathBuf> {
     let folders = tools_folder()?.read_dir().ok()?;
     let of_this_tool = |path: &PathBuf| file_name(path).starts_with(&format!("{name}-"));
-    let programs =
-        folders.flatten().map(|entry| entry.path()).filter(of_this_tool).map(|folder| program(&folder, name));
-    programs.filter(|path| path.is_file()).max()
+    let folders = folders.flatten().map(|entry| entry.path()).filter(of_this_tool);
+    let mut folders: Vec<_> = folders.filter(|folder| program(folder, name).is_file()).collect();
+    folders.sort_by_key(|folder| folder.metadata().and_then(|data| data.modified()).ok());
+    folders.last().map(|folder| program(folder, name))
 }
 
 /// A tool lies in its folder, a Python in the `bin` of its environment.

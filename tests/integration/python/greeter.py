@@ -17,8 +17,19 @@ import greeter_pb2_grpc
 WORDS = {"": "Hello", "de": "Hallo", "fr": "Salut"}
 
 
+def echoed(context):
+    """What the caller sent as `x-echo-…`; it goes back in the headers and in the trailers."""
+    return [entry for entry in context.invocation_metadata() if entry.key.startswith("x-echo-")]
+
+
 class Greeter(greeter_pb2_grpc.GreeterServiceServicer):
     def Greet(self, request, context):
+        if echo := echoed(context):
+            context.send_initial_metadata(echo)
+            context.set_trailing_metadata(echo)
+        return self.greeting(request, context)
+
+    def greeting(self, request, context):
         if request.language not in WORDS:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"no greeting in {request.language!r}")
         who = request.name.removeprefix("greetings/")
@@ -26,7 +37,7 @@ class Greeter(greeter_pb2_grpc.GreeterServiceServicer):
 
     def GreetMany(self, request, context):
         for _ in range(request.times):
-            yield self.Greet(request, context)
+            yield self.greeting(request, context)
 
 
 def main():

@@ -1,16 +1,14 @@
-//! A service that the build does not know: Python's grpcio, registered by hand.
+//! A service that the build does not know comes, is served, and goes.
 
-use std::path::Path;
-
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use prost::Message;
-use selvedge_harness::{Grpcurl, LIMIT, Program, Python, eventually};
+use selvedge_harness::{Grpcurl, LIMIT, Python, eventually};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::{
+    greeter::Greeter,
     grpc_web::{self, Encoding},
-    stack::{Stack, path},
+    stack::Stack,
 };
 
 const SERVICE: &str = "integration.greeter.v1.GreeterService";
@@ -35,37 +33,14 @@ async fn a_service_unknown_to_the_build_comes_and_goes() -> anyhow::Result<()> {
     let Some(grpcurl) = Grpcurl::find() else { return Ok(()) };
     let stack = Stack::embedded().await?;
     let http = reqwest::Client::new();
-    let generated = TempDir::new()?;
-    let (_greeter, port) = greeter(&python, &generated).await?;
+    let greeter = Greeter::start(&python).await?;
     assert_eq!(rest(&stack, &http).await?.0, 404, "it is there before it was registered");
 
-    let registration = json!({
-        "Name": "greeter", "ID": "greeter-1", "Address": "127.0.0.1", "Port": port, "Tags": ["grpc", "gateway"],
-        "Check": {"TCP": format!("127.0.0.1:{port}"), "Interval": "1s", "Status": "passing"},
-    });
-    let url = format!("{}/v1/agent/service/register", stack.registry);
-    http.put(url).json(&registration).send().await?.error_for_status()?;
+    greeter.register(&http, &stack.registry).await?;
     it_is_served(&stack, &http, &grpcurl).await?;
 
-    let url = format!("{}/v1/agent/service/deregister/greeter-1", stack.registry);
-    http.put(url).send().await?.error_for_status()?;
+    greeter.deregister(&http, &stack.registry).await?;
     it_is_gone(&stack, &http, &grpcurl).await
-}
-
-/// Generates the modules as a Python developer would, and starts the service.
-async fn greeter(python: &Python, generated: &TempDir) -> anyhow::Result<(Program, u16)> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
-    let here = here.to_str().context("a plain path")?;
-    let out = path(generated);
-    let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../../proto");
-    let (own, google, py, grpc) =
-        (format!("-I{here}"), format!("-I{protos}"), format!("--python_out={out}"), format!("--grpc_python_out={out}"));
-    let files = [&format!("{here}/greeter.proto"), "google/api/annotations.proto", "google/api/http.proto"];
-    python.run(&[&["-m", "grpc_tools.protoc", &own, &google, &py, &grpc], &files[..]].concat()).await?;
-    let program = python.spawn(&[&format!("{here}/greeter.py"), out])?;
-    let line = program.wait_for_line(|line| line.starts_with("listening on "), LIMIT).await?;
-    let port = line.rsplit(' ').next().context("a port")?.parse()?;
-    Ok((program, port))
 }
 
 async fn rest(stack: &Stack, http: &reqwest::Client) -> anyhow::Result<(u16, Value)> {

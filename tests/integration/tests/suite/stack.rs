@@ -14,6 +14,7 @@ pub(crate) struct Stack {
     pub(crate) gateway: String,
     pub(crate) admin: String,
     pub(crate) users: Vec<String>,
+    pub(crate) catalog: Vec<String>,
     _data: Option<TempDir>,
     _consul: Option<Consul>,
 }
@@ -54,8 +55,9 @@ impl Stack {
         let registry = first(told("registry")?);
         let gateway = told("gateway")?;
         let admin = told("admin")?.trim_end_matches("/metrics").to_owned();
-        let users = told("users")?.split(", ").map(str::to_owned).collect();
-        Ok(Self { program, registry, gateway, admin, users, _data: None, _consul: None })
+        let each = |text: String| text.split(", ").map(str::to_owned).collect();
+        let (users, catalog) = (each(told("users")?), each(told("catalog")?));
+        Ok(Self { program, registry, gateway, admin, users, catalog, _data: None, _consul: None })
     }
 
     /// Everything printed so far, for a failed assertion.

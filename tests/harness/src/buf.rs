@@ -1,0 +1,54 @@
+//! buf: a gRPC client and a generator of code that are not ours.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Result;
+
+use crate::{
+    grpcurl::Answer,
+    program::Program,
+    skip::{current_test, skip},
+    tools,
+};
+
+/// How long one run may take.
+const RUN: Duration = Duration::from_secs(60);
+
+/// An installed buf.
+#[derive(Clone, Debug)]
+pub struct Buf {
+    path: PathBuf,
+}
+
+impl Buf {
+    /// Finds it. Returns none where it is not installed: the test is then skipped, loudly.
+    ///
+    /// # Panics
+    ///
+    /// In CI, where it is not installed.
+    #[must_use]
+    pub fn find() -> Option<Self> {
+        let Some(path) = tools::tool("buf", "SELVEDGE_TEST_BUF") else {
+            skip(&current_test(), "no buf: run `cargo xtask tools`");
+            return None;
+        };
+        Some(Self { path })
+    }
+
+    /// Returns the path of the program.
+    #[must_use]
+    pub fn path(&self) -> &PathBuf {
+        &self.path
+    }
+
+    /// Runs it, as in `&["curl", "--protocol", "grpc", …]`, to its end, whatever that is.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started or does not end within a minute.
+    pub async fn run(&self, args: &[&str]) -> Result<Answer> {
+        let mut program = Program::spawn(&self.path, args, &[])?;
+        let status = program.wait(RUN).await?;
+        Ok(Answer { status, stdout: program.stdout(), stderr: program.stderr() })
+    }
+}
