@@ -1,10 +1,15 @@
 //! Benchmarks, side by side with peers in one run. They print ratios, and assert nothing.
 
+mod chaos;
+mod convergence;
 mod cpu;
 mod echo;
 mod figures;
 mod mesh;
 mod server;
+mod services;
+
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -18,11 +23,47 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// A call by Selvedge against one by a bare tonic channel
+    /// A call by Selvedge against one by tonic's channels and through Envoy
     Mesh {
-        /// Rounds; in each, every arm runs once
-        #[arg(long, default_value_t = 5)]
-        rounds: usize,
+        #[command(flatten)]
+        plan: mesh::Plan,
+    },
+    /// Calls while instances are slow, fail, freeze and come back
+    Chaos {
+        /// Seconds of each phase
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+    },
+    /// Serves the echo service as well as it is told to (for the benchmark itself)
+    #[command(hide = true)]
+    ChaosServer {
+        #[arg(long)]
+        registry: String,
+    },
+    /// How soon a change in the registry is one of calls; embedded and Consul
+    Convergence {
+        #[command(flatten)]
+        plan: convergence::Plan,
+    },
+    /// The services at size, on both engines, beside the same statements straight to the engine
+    Services {
+        #[command(flatten)]
+        plan: services::Plan,
+    },
+    /// Serves users or catalog (for the benchmark itself)
+    #[command(hide = true)]
+    ServeService {
+        #[command(flatten)]
+        told: services::Serve,
+    },
+    /// Serves the embedded registry (for the benchmark itself)
+    #[command(hide = true)]
+    Registry,
+    /// Tells how many instances of a large service a mesh sees (for the benchmark itself)
+    #[command(hide = true)]
+    Observe {
+        #[arg(long)]
+        registry: String,
     },
     /// Serves the echo service (for the benchmark itself)
     #[command(hide = true)]
@@ -36,7 +77,14 @@ enum What {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Options::parse().what {
-        What::Mesh { rounds } => mesh::run(rounds).await,
+        What::Mesh { plan } => mesh::run(plan).await,
+        What::Chaos { seconds } => chaos::run(Duration::from_secs(seconds)).await,
+        What::ChaosServer { registry } => chaos::subject::run(&registry).await,
+        What::Convergence { plan } => convergence::run(plan).await,
+        What::Services { plan } => services::run(plan).await,
+        What::ServeService { told } => services::serve(told).await,
+        What::Registry => convergence::engine::serve().await,
+        What::Observe { registry } => convergence::crowd::observe(&registry).await,
         What::Serve { make, registry } => server::run(make, &registry).await,
     }
 }

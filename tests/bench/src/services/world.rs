@@ -1,0 +1,111 @@
+//! Databases that are full, a process of each service, and a mesh that calls them.
+
+use std::{future::pending, net::SocketAddr, ops::Range, process::Stdio};
+
+use anyhow::Context as _;
+use futures::FutureExt as _;
+use selvedge::{Config, Mesh};
+use selvedge_kit::{
+    cache::{self, Location, Memory},
+    database,
+};
+use selvedge_proto::{catalog, users};
+use selvedge_registry::Registry;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::services::calls;
+
+/// Rows of one transaction.
+const BATCH: u64 = 5_000;
+
+/// What the process of one service is told.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Serve {
+    /// `users` or `catalog`
+    service: String,
+    #[arg(long)]
+    registry: String,
+    #[arg(long)]
+    database: String,
+}
+
+/// The services of one engine. They end when it is dropped.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) mesh: Mesh,
+    _services: [Child; 2],
+    _registry: AbortOnDropHandle<()>,
+}
+
+impl World {
+    /// Fills the databases of users and of catalog, and starts the services on them.
+    pub(super) async fn start(databases: [&str; 2], rows: u64) -> anyhow::Result<Self> {
+        fill(databases, rows).await?;
+        let config =
+            selvedge_registry::Config { listen: "127.0.0.1:0".parse()?, ..selvedge_registry::Config::default() };
+        let registry = Registry::bind(config).await?;
+        let url = format!("http://{}", registry.local_addr());
+        let registry = tokio::spawn(registry.run(pending()).map(drop));
+        let [users, catalog] = databases;
+        let services = [spawn("users", &url, users).await?, spawn("catalog", &url, catalog).await?];
+        let mut config = Config::new("bench");
+        config.registry.address = url;
+        let sets = [users::v1::FILE_DESCRIPTOR_SET, catalog::v1::FILE_DESCRIPTOR_SET];
+        let mesh = sets.into_iter().fold(Mesh::builder(config), |mesh, set| mesh.upstream_descriptors(set)).build()?;
+        Ok(Self { mesh, _services: services, _registry: AbortOnDropHandle::new(registry) })
+    }
+}
+
+async fn fill([users, catalog]: [&str; 2], rows: u64) -> anyhow::Result<()> {
+    let database = database::open(users, selvedge_users::store::SCHEMA).await?;
+    let store = selvedge_users::store::Store::new(database.clone());
+    batches("users", calls::users(rows), async |batch| Ok(store.seed(batch).await?)).await?;
+    store.analyze().await?;
+    database.close().await;
+    let database = database::open(catalog, selvedge_catalog::store::SCHEMA).await?;
+    let store = selvedge_catalog::store::Store::new(database.clone());
+    batches("products", rows, async |batch| Ok(store.seed(batch).await?)).await?;
+    store.analyze().await?;
+    database.close().await;
+    Ok(())
+}
+
+async fn batches(what: &str, rows: u64, add: impl AsyncFn(Range<u64>) -> anyhow::Result<u64>) -> anyhow::Result<()> {
+    for first in (0..rows).step_by(usize::try_from(BATCH)?) {
+        add(first..rows.min(first + BATCH)).await?;
+        if first % (rows / 10).max(BATCH) < BATCH {
+            eprintln!("{what}: {first} of {rows}");
+        }
+    }
+    Ok(())
+}
+
+/// Starts a service in a process of its own, and waits until it is registered.
+async fn spawn(service: &str, registry: &str, database: &str) -> anyhow::Result<Child> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["serve-service", service, "--registry", registry, "--database", database])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let stdout = child.stdout.take().context("standard output is piped")?;
+    BufReader::new(stdout).lines().next_line().await?.with_context(|| format!("{service} ended"))?;
+    Ok(child)
+}
+
+/// Serves until it is killed, with a cache in memory; prints its address.
+pub(crate) async fn serve(told: Serve) -> anyhow::Result<()> {
+    let mut mesh = Config::new(&told.service);
+    mesh.registry.address = told.registry;
+    let cache = cache::Options { location: Location::Memory(Memory::default()), ..cache::Options::default() };
+    let options = selvedge_kit::Options { mesh, database: told.database, cache, telemetry: None };
+    let ready = |address: SocketAddr| println!("{address}");
+    match told.service.as_str() {
+        "users" => selvedge_users::run(options, pending(), ready).await?,
+        _ => selvedge_catalog::run(options, pending(), ready).await?,
+    }
+    Ok(())
+}
