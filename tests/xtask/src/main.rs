@@ -1,13 +1,14 @@
 //! Installs what the tests need, and runs them.
 //!
 //! ```text
-//! cargo xtask test [FILTER]   installs, builds, runs every test, and sums up
+//! cargo xtask test [FILTER]   installs, builds, runs every test, and sums up; with --all, on older engines too
 //! cargo xtask bench SUBJECT   installs, builds with optimisations, and measures
 //! cargo xtask tools           installs, and prints where each tool is
 //! cargo xtask path NAME       installs one tool, and prints where it is
 //! ```
 
 mod bench;
+mod on_postgres;
 mod suite;
 mod tally;
 
@@ -26,7 +27,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     bench::Subject,
     install::ensure,
-    recipe::{TOOLS, Tool},
+    recipe::{Need, TOOLS, Tool},
 };
 
 /// Installs what the tests need, and runs them.
@@ -40,6 +41,9 @@ struct Options {
 enum Task {
     /// Installs what is missing, builds, runs all tests, and ends with `N passed, N failed, N skipped`.
     Test {
+        /// Runs more: the registry's contract on Consul 1.19.2 too, which takes some minutes to build the first time.
+        #[arg(long)]
+        all: bool,
         /// Runs the tests whose name contains this.
         filter: Option<String>,
     },
@@ -50,7 +54,7 @@ enum Task {
         #[arg(last = true)]
         options: Vec<String>,
     },
-    /// Installs what is missing, and prints where each tool is.
+    /// Installs what is missing, and prints where each tool is; not what only `test --all` needs.
     Tools,
     /// Installs one tool if it is missing, and prints where it is.
     Path {
@@ -73,9 +77,12 @@ fn main() -> ExitCode {
 /// Carries out a task; tells whether all went well.
 fn run(task: Task) -> Result<bool> {
     match task {
-        Task::Test { filter } => suite::run(filter.as_deref()),
+        Task::Test { all, filter } => suite::run(filter.as_deref(), all),
         Task::Bench { subject, options } => bench::run(subject, &options),
-        Task::Tools => Ok(TOOLS.iter().map(print_path).filter(|printed| !printed).count() == 0),
+        Task::Tools => {
+            let usual = TOOLS.iter().filter(|tool| tool.need != Need::AllTests);
+            Ok(usual.map(print_path).filter(|printed| !printed).count() == 0)
+        }
         Task::Path { name } => {
             let tool = TOOLS.iter().find(|tool| tool.name == name);
             Ok(print_path(tool.with_context(|| format!("no tool is called {name:?}: see `cargo xtask tools`"))?))

@@ -3,14 +3,17 @@
 mod cargo;
 mod debian;
 mod go;
+mod node;
 mod python;
+
+mod files;
 
 use std::path::Path;
 
 use anyhow::Result;
 
 /// What the tests, the benchmarks and the gate need; of the tests' tools, the slowest to build comes last.
-pub(crate) const TOOLS: [Tool; 8] = [
+pub(crate) const TOOLS: [Tool; 12] = [
     Tool {
         name: "buf",
         version: || Ok("1.75.0".to_owned()),
@@ -58,6 +61,25 @@ pub(crate) const TOOLS: [Tool; 8] = [
         build: debian::redis,
     },
     Tool {
+        name: "chromium",
+        version: || Ok("debian".to_owned()),
+        need: Need::Tests,
+        variable: "SELVEDGE_TEST_CHROMIUM",
+        program: "chromium",
+        fitting: Some(Fitting { args: &["--version"], says: "Chromium " }),
+        build: debian::chromium,
+    },
+    Tool {
+        name: "node",
+        version: node::version,
+        need: Need::Tests,
+        variable: "SELVEDGE_TEST_NODE",
+        program: "bin/node",
+        // One on PATH lacks the packages.
+        fitting: None,
+        build: node::environment,
+    },
+    Tool {
         name: "cargo-deny",
         version: || Ok("0.20.2".to_owned()),
         need: Need::Gate,
@@ -76,6 +98,16 @@ pub(crate) const TOOLS: [Tool; 8] = [
         build: python::envoy,
     },
     Tool {
+        name: "otel-collector",
+        version: || Ok("0.160.0".to_owned()),
+        need: Need::Tests,
+        variable: "SELVEDGE_TEST_OTEL_COLLECTOR",
+        program: "otel-collector",
+        // One on PATH has other parts in it.
+        fitting: None,
+        build: go::otel_collector,
+    },
+    Tool {
         name: "consul",
         version: || Ok("1.22.7".to_owned()),
         need: Need::Tests,
@@ -83,6 +115,16 @@ pub(crate) const TOOLS: [Tool; 8] = [
         program: "consul",
         fitting: Some(Fitting { args: &["version"], says: "Consul v1.22." }),
         build: go::consul,
+    },
+    Tool {
+        // Not `consul-…`: whoever looks for a consul takes the last folder of that name.
+        name: "older-consul",
+        version: || Ok("1.19.2".to_owned()),
+        need: Need::AllTests,
+        variable: "SELVEDGE_TEST_OLDER_CONSUL",
+        program: "older-consul",
+        fitting: None,
+        build: go::older_consul,
     },
 ];
 
@@ -110,6 +152,8 @@ pub(crate) struct Tool {
 pub(crate) enum Need {
     /// The tests, and the benchmarks too.
     Tests,
+    /// What `cargo xtask test --all` runs beyond the tests.
+    AllTests,
     /// The benchmarks alone.
     Benchmarks,
     /// The gate, which asks for it by name.

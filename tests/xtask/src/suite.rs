@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufReader},
     path::{Path, PathBuf},
     process::{self, Command, Stdio},
 };
@@ -13,19 +13,24 @@ use crate::{
     command::cargo,
     folders::{programs, repository},
     install::ensure as ensure_tool,
+    on_postgres,
     recipe::{Need, TOOLS},
-    tally::{Tally, skipped_tests},
+    tally::{Tally, count, skipped_tests},
 };
 
 /// A test that is no Rust: the style of the protos.
 const LINT: &str = "buf lint";
 
+/// Tells tests that more is asked of them than usual.
+const ALL: &str = "SELVEDGE_TEST_ALL";
+
 /// Installs what is missing, builds, runs the tests whose name contains `filter`, and prints the sum as the last line.
+/// With `all`, tests do all that they can, on further engines.
 ///
 /// Returns whether nothing failed.
-pub(crate) fn run(filter: Option<&str>) -> Result<bool> {
+pub(crate) fn run(filter: Option<&str>, all: bool) -> Result<bool> {
     let in_ci = env::var("CI").is_ok_and(|value| value == "true");
-    let tools = tools();
+    let tools = tools(all);
     let mut tally = Tally::default();
     if in_ci {
         // Whether or not a test asks for it: in CI nothing may be missing.
@@ -34,7 +39,8 @@ pub(crate) fn run(filter: Option<&str>) -> Result<bool> {
     let skips = Skips::new();
     let built = build()?;
     if built {
-        run_tests(filter, &tools, &skips, &mut tally)?;
+        run_tests((filter, all), &tools, &skips, &mut tally)?;
+        on_postgres(filter, in_ci, &tools, &mut tally)?;
     } else {
         eprintln!("the workspace does not build: no test of it was run");
         tally.failed += 1;
@@ -53,9 +59,9 @@ struct Found {
     path: Option<PathBuf>,
 }
 
-/// Installs the tools, loudly where that fails.
-fn tools() -> Vec<Found> {
-    let needed = TOOLS.iter().filter(|tool| tool.need == Need::Tests);
+/// Installs the tools, loudly where that fails; those of all tests only for all tests.
+fn tools(all: bool) -> Vec<Found> {
+    let needed = TOOLS.iter().filter(|tool| tool.need == Need::Tests || all && tool.need == Need::AllTests);
     let found = needed.map(|tool| {
         let path = ensure_tool(tool).inspect_err(|error| eprintln!("MISSING: {error:#}")).ok();
         Found { variable: tool.variable, path }
@@ -71,10 +77,13 @@ fn build() -> Result<bool> {
 }
 
 /// Runs the tests of all packages, and lets their output through while it is counted.
-fn run_tests(filter: Option<&str>, tools: &[Found], skips: &Skips, tally: &mut Tally) -> Result<()> {
+fn run_tests((filter, all): (Option<&str>, bool), tools: &[Found], skips: &Skips, tally: &mut Tally) -> Result<()> {
     let mut test = cargo();
     test.args(["test", "--workspace", "--no-fail-fast"]).args(filter).stdout(Stdio::piped());
     test.env("SELVEDGE_TEST_BIN", programs()?).env("SELVEDGE_TEST_SKIPS", &skips.file);
+    if all {
+        test.env(ALL, "1");
+    }
     for tool in tools {
         // Empty: it was looked for, and is not there.
         test.env(tool.variable, tool.path.as_deref().unwrap_or(Path::new("")));
@@ -91,15 +100,16 @@ fn run_tests(filter: Option<&str>, tools: &[Found], skips: &Skips, tally: &mut T
     Ok(())
 }
 
-/// Copies lines, and reads the sums among them.
-fn count(mut from: impl BufRead, to: &mut impl Write, tally: &mut Tally) -> Result<()> {
-    let mut line = Vec::new();
-    while from.read_until(b'\n', &mut line)? > 0 {
-        to.write_all(&line)?;
-        tally.read(&String::from_utf8_lossy(&line));
-        line.clear();
-    }
-    Ok(())
+/// Runs the unit suites that have a database on PostgreSQL too.
+fn on_postgres(filter: Option<&str>, in_ci: bool, tools: &[Found], tally: &mut Tally) -> Result<()> {
+    let found = tools.iter().find(|tool| tool.variable == "SELVEDGE_TEST_POSTGRES_PROGRAM");
+    let Some(postgres) = found.and_then(|tool| tool.path.as_ref()) else {
+        // In CI it was counted as missing.
+        println!("SKIPPED: unit suites on PostgreSQL: no postgres");
+        tally.skipped += u64::from(!in_ci);
+        return Ok(());
+    };
+    on_postgres::run(filter, postgres, tally)
 }
 
 /// Checks the style of the protos, as one more test.
@@ -143,18 +153,5 @@ impl Drop for Skips {
     fn drop(&mut self) {
         // It exists only if a test was skipped.
         drop(fs::remove_file(&self.file));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn output_passes_through_unchanged_while_it_is_counted() {
-        let said: &[u8] = b"\xff\ntest result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\nno end";
-        let (mut shown, mut tally) = (Vec::new(), Tally::default());
-        count(said, &mut shown, &mut tally).unwrap();
-        assert_eq!((shown.as_slice(), tally.passed), (said, 2));
     }
 }

@@ -1,6 +1,12 @@
 //! Sums up what the test binaries said.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    io::{BufRead, Write},
+};
+
+use anyhow::Result;
 
 /// How many tests passed, failed, or were not carried out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +45,17 @@ impl Tally {
     }
 }
 
+/// Copies lines, and reads the sums among them.
+pub(crate) fn count(mut from: impl BufRead, to: &mut impl Write, tally: &mut Tally) -> Result<()> {
+    let mut line = Vec::new();
+    while from.read_until(b'\n', &mut line)? > 0 {
+        to.write_all(&line)?;
+        tally.read(&String::from_utf8_lossy(&line));
+        line.clear();
+    }
+    Ok(())
+}
+
 /// Returns the names of the tests that skipped themselves; one that did so twice is one.
 pub(crate) fn skipped_tests(skips: &str) -> BTreeSet<&str> {
     let tests = skips.lines().filter_map(|line| line.strip_prefix("SKIPPED: "));
@@ -75,5 +92,13 @@ mod tests {
         let mut tally = Tally { passed: 5, failed: 0, skipped: 1 };
         tally.skip(&skipped_tests(skips));
         assert_eq!(tally, Tally { passed: 3, failed: 0, skipped: 3 });
+    }
+
+    #[test]
+    fn output_passes_through_unchanged_while_it_is_counted() {
+        let said: &[u8] = b"\xff\ntest result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\nno end";
+        let (mut shown, mut tally) = (Vec::new(), Tally::default());
+        count(said, &mut shown, &mut tally).unwrap();
+        assert_eq!((shown.as_slice(), tally.passed), (said, 2));
     }
 }

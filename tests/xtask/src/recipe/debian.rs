@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::command::output;
+use crate::{command::output, recipe::files::link};
 
 /// Its programs lie in a folder that is not on `PATH`.
 pub(crate) fn postgres(version: &str, folder: &Path) -> Result<()> {
@@ -21,6 +21,12 @@ pub(crate) fn redis(_: &str, folder: &Path) -> Result<()> {
     link(program, &programs.join("redis-server"))
 }
 
+pub(crate) fn chromium(_: &str, folder: &Path) -> Result<()> {
+    let program = Path::new("/usr/bin/chromium");
+    package("chromium", program)?;
+    link(program, &folder.join("chromium"))
+}
+
 /// Installs a package, if the program that it brings is missing.
 fn package(name: &str, program: &Path) -> Result<()> {
     if program.is_file() {
@@ -32,14 +38,4 @@ fn package(name: &str, program: &Path) -> Result<()> {
     let mut install = std::process::Command::new("apt-get");
     install.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "--yes", "--no-install-recommends"]);
     output(install.arg(name)).with_context(hint).map(drop)
-}
-
-#[cfg(unix)]
-fn link(from: &Path, to: &Path) -> Result<()> {
-    Ok(std::os::unix::fs::symlink(from, to)?)
-}
-
-#[cfg(not(unix))]
-fn link(from: &Path, _: &Path) -> Result<()> {
-    anyhow::bail!("{} is installed on unix only", from.display())
 }

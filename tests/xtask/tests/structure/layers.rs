@@ -8,7 +8,7 @@ use crate::{
 /// The levels of `mesh`, lowest first. A unit is a module with all that is below it; `client::*` is each child of
 /// `client` as a unit of its own. Units of one level do not know one another; within a unit anything goes but circles.
 const LEVELS: &[&[&str]] = &[
-    &["error"],
+    &["error", "random"],
     // Both walks use `context`, `keepalive` and `message_limit`, so that neither imports the other.
     &["config", "grpc_timeout", "backoff", "context", "keepalive", "message_limit"],
     &["consul", "telemetry"],
@@ -20,7 +20,12 @@ const LEVELS: &[&[&str]] = &[
     &[
         "client",
         "client::observe",
+        "client::socket",
+        "client::changes",
+        "client::key",
         "client::budget",
+        "client::latency",
+        "client::pushback",
         "client::replay",
         "client::pump",
         "client::breaker",
@@ -32,7 +37,7 @@ const LEVELS: &[&[&str]] = &[
     &["client::pool", "client::stream", "client::judge", "server::builtin", "server::connection"],
     &["client::endpoint", "server::accept", "server::register"],
     &["client::cluster", "server::drain"],
-    &["channel", "server"],
+    &["channel", "server", "testing"],
     &["mesh"],
     // The root: its `pub use` names what is public.
     &[""],

@@ -40,7 +40,7 @@ pub(crate) fn read(folder: &Path) -> Result<Crate> {
 fn search(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     for entry in entries(folder)? {
         let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let is_left_out = !entry.is_dir() || name.starts_with('.') || name == "target";
+        let is_left_out = !entry.is_dir() || name.starts_with('.') || name == "target" || name == "node_modules";
         if is_left_out {
             continue;
         }
