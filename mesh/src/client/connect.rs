@@ -65,6 +65,8 @@ struct State {
     streams: AtomicUsize,
     /// It carried a stream since it was last asked.
     used: AtomicBool,
+    /// A call on it was answered.
+    answered: AtomicBool,
     /// The peer's limit of streams.
     limit: AtomicUsize,
     /// Told when there is room for a stream.
@@ -99,6 +101,19 @@ impl Wire {
     /// Whether it carries a stream, or did since this was last asked.
     pub(crate) fn was_used(&self) -> bool {
         self.state.streams.load(Ordering::Acquire) > 0 || self.state.used.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether a call on it was answered.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.state.answered.load(Ordering::Relaxed)
+    }
+
+    /// Takes note that a call on it was answered.
+    pub(crate) fn note_answer(&self) {
+        // Written once: all calls of the connection read this line of memory.
+        if !self.has_answered() {
+            self.state.answered.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Hands a request body that is not finished to the connection's task.
@@ -164,7 +179,8 @@ async fn handshake(
     });
     let limit = AtomicUsize::new(limit.await?);
     let (open, used) = (AtomicBool::new(true), AtomicBool::new(true));
-    let state = Arc::new(State { open, streams: AtomicUsize::new(0), used, limit, freed });
+    let state =
+        Arc::new(State { open, streams: AtomicUsize::new(0), used, answered: AtomicBool::new(false), limit, freed });
     let (pumps, fed) = mpsc::unbounded_channel();
     let Settings { keepalive_interval, keepalive_timeout, .. } = *settings;
     let keepalive = Keepalive::new(pings, heard, keepalive_interval, keepalive_timeout);

@@ -29,7 +29,7 @@ use crate::{
     random,
 };
 
-/// A connection that lived so long was a good one: the next is tried at once.
+/// A connection that lived so long was a good one, as is one that answered a call: the next is tried at once.
 const GOOD: Duration = Duration::from_secs(1);
 
 /// Where connections lead.
@@ -161,6 +161,8 @@ pub(crate) struct Keeper {
     backoff: Backoff,
     /// When the last connection was made.
     connected: Option<Instant>,
+    /// A connection that ended since had answered calls.
+    served: bool,
     failing: bool,
 }
 
@@ -170,7 +172,7 @@ impl Keeper {
         let (drivers, closing, idle) = (JoinSet::new(), Arc::default(), pool.target.settings.spare_idle);
         let mut review = time::interval_at(Instant::now() + idle, idle);
         review.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { pool, changed, drivers, closing, review, backoff, connected: None, failing: false }
+        Self { pool, changed, drivers, closing, review, backoff, connected: None, served: false, failing: false }
     }
 
     /// Connects, again after every loss; `fresh` is called when a connection is the first, or follows a loss.
@@ -211,7 +213,8 @@ impl Keeper {
 
     /// Begins another attempt: at once after a connection that was good, else after a while.
     fn again(&mut self) -> Attempt {
-        let good = self.connected.take().is_some_and(|at| at.elapsed() >= GOOD);
+        let lived = self.connected.take().is_some_and(|at| at.elapsed() >= GOOD);
+        let good = std::mem::take(&mut self.served) || lived;
         if good {
             self.backoff.reset();
             return self.connect(Duration::ZERO);
@@ -253,14 +256,15 @@ impl Keeper {
         }
     }
 
-    fn ended(&self, why: String) {
+    fn ended(&mut self, why: String) {
         self.pool.note_error(Some(why));
         self.sweep();
     }
 
     /// Takes out the connections that take no more streams.
-    fn sweep(&self) {
+    fn sweep(&mut self) {
         let wires = self.pool.wires.load();
+        self.served |= wires.iter().any(|wire| !wire.is_open() && wire.has_answered());
         let open: Vec<_> = wires.iter().filter(|wire| wire.is_open()).cloned().collect();
         if open.len() < wires.len() {
             self.publish(open);

@@ -78,6 +78,7 @@ pub(crate) async fn exchange(slot: Slot, remote: Arc<Remote>, call: Call) -> Ans
     let response = response.await.map_err(|error| unanswered(&error, &reader, &remote))?;
     let (parts, stream) = response.into_parts();
     check(parts.status, &parts.headers, &remote)?;
+    slot.wire.note_answer();
     if stream.is_end_stream() {
         if code_of(&parts.headers).is_none() {
             return Err(Failure::with_status(Outcome::Answered, unfinished(&remote)));
