@@ -32,13 +32,15 @@ type Catalog = (u64, BTreeMap<String, (Vec<String>, u16)>);
 #[derive(Clone)]
 struct Consul {
     catalog: Arc<watch::Sender<Catalog>>,
+    /// The version of the list of services that the gateway has.
+    known: Arc<watch::Sender<u64>>,
 }
 
 type Answer = ([(HeaderName, HeaderValue); 1], Json<Value>);
 
 impl Consul {
     async fn start() -> (Self, String) {
-        let consul = Self { catalog: Arc::new(watch::Sender::new((1, BTreeMap::new()))) };
+        let consul = Self { catalog: Arc::new(watch::Sender::new((1, BTreeMap::new()))), known: Arc::default() };
         let router = Router::new()
             .route("/v1/catalog/services", get(services))
             .route("/v1/health/service/{name}", get(instances))
@@ -65,6 +67,13 @@ impl Consul {
         });
     }
 
+    /// Waits until the gateway has the present list of services, and asks for the next.
+    async fn is_known(&self) {
+        let now = self.catalog.borrow().0;
+        let known = async { self.known.subscribe().wait_for(|known| *known >= now).await.map(drop) };
+        timeout(SOON, known).await.expect("the gateway asks on").unwrap();
+    }
+
     /// Waits until there is something newer than the query knows.
     async fn newer(&self, query: &BTreeMap<String, String>) -> Catalog {
         let known: u64 = query.get("index").and_then(|index| index.parse().ok()).unwrap_or_default();
@@ -73,6 +82,9 @@ impl Consul {
 }
 
 async fn services(State(consul): State<Consul>, Query(query): Query<BTreeMap<String, String>>) -> Answer {
+    if let Some(known) = query.get("index").and_then(|index| index.parse().ok()) {
+        consul.known.send_replace(known);
+    }
     let (index, services) = consul.newer(&query).await;
     let tags: BTreeMap<_, _> = services.into_iter().map(|(name, (tags, _))| (name, tags)).collect();
     indexed(index, json!(tags))
@@ -119,8 +131,11 @@ struct Running {
     ended: JoinHandle<Result<(), Error>>,
 }
 
-async fn gateway(registry: &str) -> Running {
-    start(Gateway::new(options(registry)).unwrap()).await
+/// Starts a gateway that holds on to services that vanished for so long.
+async fn gateway(registry: &str, hold: Duration) -> Running {
+    let mut options = options(registry);
+    options.mesh.discovery.hold = hold;
+    start(Gateway::new(options).unwrap()).await
 }
 
 fn options(registry: &str) -> Options {
@@ -163,7 +178,7 @@ async fn until(address: SocketAddr, path: &str, wanted: &str) -> String {
 #[tokio::test]
 async fn a_service_is_served_while_it_is_registered_and_tagged() {
     let (consul, url) = Consul::start().await;
-    let running = gateway(&url).await;
+    let running = gateway(&url, Duration::ZERO).await;
     until(running.address, "/readyz", "HTTP/1.1 200").await;
     consul.register("shop", &["grpc"], upstream().await);
     consul.register("nobody", &["grpc", "gateway"], 1);
@@ -180,6 +195,23 @@ async fn a_service_is_served_while_it_is_registered_and_tagged() {
     running.leave.cancel();
     timeout(SOON, running.ended).await.expect("the drain ended").unwrap().unwrap();
     assert!(TcpStream::connect(running.address).await.is_err());
+}
+
+#[tokio::test]
+async fn what_vanished_keeps_its_routes_and_what_is_no_longer_exposed_does_not() {
+    let (consul, url) = Consul::start().await;
+    let running = gateway(&url, Duration::from_secs(3_600)).await;
+    consul.register("shop", &["grpc", "gateway"], upstream().await);
+    until(running.address, "/v1/items/1", "HTTP/1.1 200").await;
+    consul.deregister("shop");
+    consul.is_known().await;
+    consul.register("other", &[], 1);
+    consul.is_known().await;
+    assert!(fetch(running.address, "/v1/items/1").await.starts_with("HTTP/1.1 200"), "it was closed");
+    consul.register("shop", &["grpc"], upstream().await);
+    until(running.address, "/v1/items/1", "HTTP/1.1 404").await;
+    running.leave.cancel();
+    timeout(SOON, running.ended).await.expect("the drain ended").unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! Keeps the schema up to date: follows the registry, reads each exposed service, publishes one index.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use selvedge::{Instances, Mesh, Services};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -45,6 +46,8 @@ struct Followed {
     digest: watch::Sender<Option<String>>,
     age: u64,
     state: State,
+    /// When it is forgotten: its last instance left the registry.
+    until: Option<Instant>,
 }
 
 /// What the task of a service read. `age` tells a service from one of the same name that left before.
@@ -67,6 +70,7 @@ impl Learner {
         let mut services = self.mesh.services();
         services.mark_changed();
         loop {
+            let overdue = self.followed.values().filter_map(|followed| followed.until).min();
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 changed = services.changed() => match changed {
@@ -77,20 +81,26 @@ impl Learner {
                     Err(_) => return,
                 },
                 Some(read) = news.recv() => self.take(read).await,
+                () = passed(overdue) => self.forget().await,
                 Some(_) = self.tasks.join_next() => {}
             }
         }
     }
 
-    /// Begins to read services that came, forgets those that left, passes on digests that changed.
+    /// Begins to read services that came, passes on digests that changed, and forgets what is no longer exposed. What has
+    /// no instance any more stays for a while: an agent that restarted empty does not close the gateway.
     async fn follow(&mut self, services: Services, news: &mpsc::Sender<News>) {
         let Some(services) = services else { return };
         let exposed = exposed(&services, self.expose, &self.mesh.config().service);
-        for gone in self.followed.extract_if(.., |name, _| !exposed.contains_key(name)) {
-            tell(&self.mesh, &gone.0, &[]);
+        let hold = self.mesh.config().discovery.hold;
+        for (name, followed) in self.followed.iter_mut().filter(|(name, _)| !exposed.contains_key(*name)) {
+            let patience = if services.contains_key(name) { Duration::ZERO } else { hold };
+            let until = Instant::now() + patience;
+            followed.until = Some(followed.until.map_or(until, |known| known.min(until)));
         }
         for (name, digest) in exposed {
-            if let Some(followed) = self.followed.get(&name) {
+            if let Some(followed) = self.followed.get_mut(&name) {
+                followed.until = None;
                 followed.digest.send_if_modified(|now| std::mem::replace(now, digest.clone()) != digest);
                 continue;
             }
@@ -99,7 +109,16 @@ impl Learner {
             let (sender, receiver) = watch::channel(digest);
             let reading = Reading { mesh: self.mesh.clone(), service: name.clone(), age, news: news.clone() };
             self.tasks.spawn(reading.run(receiver));
-            self.followed.insert(name, Followed { digest: sender, age, state: State::default() });
+            self.followed.insert(name, Followed { digest: sender, age, state: State::default(), until: None });
+        }
+        self.forget().await;
+    }
+
+    /// Forgets what left long ago, and publishes the rest.
+    async fn forget(&mut self) {
+        let now = Instant::now();
+        for gone in self.followed.extract_if(.., |_, followed| followed.until.is_some_and(|at| at <= now)) {
+            tell(&self.mesh, &gone.0, &[]);
         }
         self.publish(true).await;
     }
@@ -149,6 +168,14 @@ impl Learner {
     }
 }
 
+/// Waits until an instant passed, or for ever if there is none.
+async fn passed(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => pending().await,
+    }
+}
+
 /// Reads one service again and again.
 struct Reading {
     mesh: Mesh,
@@ -178,7 +205,7 @@ impl Reading {
                 match (failed, tagged) {
                     (true, _) => self.changed_or(wait).await,
                     (false, false) => self.changed_or(REREAD).await,
-                    (false, true) => std::future::pending().await,
+                    (false, true) => pending().await,
                 }
             };
             tokio::select! {
@@ -202,7 +229,7 @@ impl Reading {
                 }
                 known = now;
             }
-            std::future::pending().await
+            pending().await
         };
         _ = tokio::time::timeout(most, changed).await;
     }

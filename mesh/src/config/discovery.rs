@@ -12,7 +12,8 @@ use crate::config::duration;
 #[non_exhaustive]
 pub struct DiscoveryConfig {
     /// How long instances that vanished together with more than half of their service stay as a last resort, while a
-    /// connection to them works. Default 30 s; 0 for not at all.
+    /// connection to them works; and how long a gateway keeps the routes of a service without instances. Default 30 s; 0
+    /// for not at all.
     #[serde(with = "duration")]
     pub hold: Duration,
     /// A folder in which the last known good is kept: names and addresses, neither keys nor tokens. With it an
