@@ -63,6 +63,8 @@ pub(crate) struct Watch<T, S> {
     backoff: Backoff,
     /// A connection that was cut once while it waited says nothing about the agent.
     cut: bool,
+    /// The agent could not be reached since the last answer.
+    away: bool,
     /// Tells the last answer that was read from others.
     last: Option<u64>,
     random: SmallRng,
@@ -86,6 +88,7 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
             pace: Pace::default(),
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
             cut: false,
+            away: false,
             last: None,
             random: SmallRng::from_rng(&mut rand::rng()),
             answer: PhantomData,
@@ -143,7 +146,9 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
             self.index = 0;
         }
         let audit = Instant::now() >= self.audit;
-        let (seat, index) = self.take_seat(if audit { 0 } else { self.index }).await;
+        // One that comes back may know less than before: asked with the old index, it would be silent for long.
+        let at_once = audit || self.away;
+        let (seat, index) = self.take_seat(if at_once { 0 } else { self.index }).await;
         // Earlier by up to a tenth: many watches that began at once do not stay together.
         let wait = self.wait.mul_f64(1.0 - 0.1 * self.random.random::<f64>());
         let answer = self.source.ask(agent, self.request.clone().blocking(index, wait)).await?;
@@ -188,7 +193,7 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
     }
 
     fn succeeded(&mut self, filtered: bool) {
-        self.cut = false;
+        (self.cut, self.away) = (false, false);
         self.backoff.reset();
         self.report.succeeded();
         self.report.read(filtered, &self.path());
@@ -207,6 +212,7 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
             return;
         }
         self.report.failed(failure);
+        self.away |= failure.cause == Cause::Unreachable;
         sleep(self.backoff.next(self.random.random())).await;
     }
 

@@ -113,21 +113,23 @@ fn the_index_follows_consuls_rules() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_keeps_the_index() {
+async fn a_failure_keeps_the_index_and_an_agent_that_was_away_is_not_waited_for() {
     let refused = Cause::Status(StatusCode::FORBIDDEN);
     let broken = Cause::Status(StatusCode::INTERNAL_SERVER_ERROR);
     let agent = Agent::new([
         answer(5, 1),
-        failure(Cause::Unreachable),
         failure(refused),
         failure(broken),
         Ok(Answer { index: Some(8), filtered: false, body: "{".into() }),
+        failure(Cause::Unreachable),
         answer(6, 2),
+        answer(7, 3),
     ]);
     let mut watch = agent.watch(WAIT);
     assert_eq!(answered(&mut watch).await, 1);
     assert_eq!(answered(&mut watch).await, 2);
-    assert_eq!(agent.indexes(), [0, 5, 5, 5, 5, 5]);
+    assert_eq!(answered(&mut watch).await, 3);
+    assert_eq!(agent.indexes(), [0, 5, 5, 5, 0, 0, 6]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,7 +154,7 @@ async fn an_answer_that_is_the_one_before_is_not_read_again() {
     // An older view is asked past, and is not what the next answer is compared with.
     agent.0.lock().unwrap().script.push_back(answer(8, 1));
     assert_eq!(watch.heard().await.unwrap(), Some(1));
-    assert_eq!(agent.indexes(), [0, 5, 6, 6, 7, 0]);
+    assert_eq!(agent.indexes(), [0, 5, 6, 0, 7, 0]);
 }
 
 #[tokio::test(start_paused = true)]
