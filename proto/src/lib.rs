@@ -35,8 +35,14 @@ pub mod catalog {
     }
 }
 
-// Written by a tool: the house's lints are not its rules.
-#[allow(clippy::all, clippy::pedantic, clippy::restriction, missing_debug_implementations, unreachable_pub)]
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::restriction,
+    missing_debug_implementations,
+    unreachable_pub,
+    reason = "written by a tool: the house's lints are not its rules"
+)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/protos.rs"));
 }

@@ -10,16 +10,19 @@ use tokio::time::Instant;
 
 use crate::policy::cluster::BudgetPolicy;
 
-/// Seconds that calls and retries are remembered.
+/// Seconds that calls are remembered, the present one among them.
 const WINDOW: u64 = 10;
+/// Seconds that retries are remembered: one more, so that the place of a retry is taken for ten whole seconds, and no ten
+/// seconds see what two of them are allowed.
+const TAKEN: u64 = WINDOW + 1;
 
 /// The retry budget of one service: over the last ten seconds no more than a share of the calls, and some a second
 /// (the form of Finagle and Linkerd).
 #[derive(Debug)]
 pub(crate) struct Budget {
     start: Instant,
-    calls: Ring,
-    retries: Ring,
+    calls: Ring<{ WINDOW as usize }>,
+    retries: Ring<{ TAKEN as usize }>,
     /// Held while a retry is weighed, so that two do not take the last place. Calls never wait for it.
     weighing: Mutex<()>,
 }
@@ -77,24 +80,30 @@ fn allowance(policy: BudgetPolicy, calls: u64) -> u64 {
     u64::from(policy.per_second) * WINDOW + share as u64
 }
 
-/// Counts of the last seconds; each slot holds the low half of its second above a count of 32 bits.
-#[derive(Debug, Default)]
-struct Ring {
-    slots: [AtomicU64; WINDOW as usize],
+/// Counts of the last `N` seconds; each slot holds the low half of its second above a count of 32 bits.
+#[derive(Debug)]
+struct Ring<const N: usize> {
+    slots: [AtomicU64; N],
 }
 
-impl Ring {
+impl<const N: usize> Default for Ring<N> {
+    fn default() -> Self {
+        Self { slots: [const { AtomicU64::new(0) }; N] }
+    }
+}
+
+impl<const N: usize> Ring<N> {
     fn add(&self, second: u64) {
-        let slot = &self.slots[(second % WINDOW) as usize];
+        let slot = &self.slots[second as usize % N];
         let bump = |packed: u64| Some(if packed >> 32 == stamp(second) { packed + 1 } else { stamp(second) << 32 | 1 });
         // It always gives `Some`, so it cannot fail.
         let _ = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, bump);
     }
 
     fn sum(&self, now: u64) -> u64 {
-        let oldest = now.saturating_sub(WINDOW - 1);
+        let oldest = now.saturating_sub(N as u64 - 1);
         let count = |second: u64| {
-            let packed = self.slots[(second % WINDOW) as usize].load(Ordering::Relaxed);
+            let packed = self.slots[second as usize % N].load(Ordering::Relaxed);
             if packed >> 32 == stamp(second) { packed & u64::from(u32::MAX) } else { 0 }
         };
         (oldest..=now).map(count).sum()
@@ -131,8 +140,10 @@ mod tests {
                     calls.push(second);
                 }
                 for _ in 0..wanted {
-                    let recent = |seconds: &Vec<u64>| seconds.iter().filter(|at| **at + WINDOW > second).count() as u64;
-                    let place = recent(&retries) < 100 + recent(&calls) / 5;
+                    let recent = |seconds: &[u64], window| {
+                        seconds.iter().filter(|at| **at + window > second).count() as u64
+                    };
+                    let place = recent(&retries, TAKEN) < 100 + recent(&calls, WINDOW) / 5;
                     prop_assert_eq!(budget.withdraw(BudgetPolicy::default(), now), place);
                     if place {
                         retries.push(second);

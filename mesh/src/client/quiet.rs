@@ -27,25 +27,25 @@ use crate::{
     error::{Error, ErrorKind},
 };
 
-/// Ends what is quiet for `idle_timeout`.
+/// Ends what is quiet for `stream_idle_timeout`.
 #[derive(Clone, Debug)]
-pub(crate) struct Heard<S> {
+pub(crate) struct Quiet<S> {
     inner: S,
 }
 
-/// Makes [`Heard`].
+/// Makes [`Quiet`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct QuietLayer;
 
 impl<S> Layer<S> for QuietLayer {
-    type Service = Heard<S>;
+    type Service = Quiet<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Heard { inner }
+        Quiet { inner }
     }
 }
 
-impl<S: Stop> Service<Call> for Heard<S> {
+impl<S: Stop> Service<Call> for Quiet<S> {
     type Response = S::Response;
     type Error = Failure;
     type Future = AnswerFuture;
@@ -55,7 +55,7 @@ impl<S: Stop> Service<Call> for Heard<S> {
     }
 
     fn call(&mut self, mut call: Call) -> Self::Future {
-        let Some(limit) = call.route.policy.idle_timeout.value else { return self.inner.call(call) };
+        let Some(limit) = call.route.policy.stream_idle_timeout.value else { return self.inner.call(call) };
         let sounds = Arc::new(Sounds::new(limit, &call.route));
         call.body = Body::new(Sent { inner: std::mem::take(&mut call.body), sounds: Arc::clone(&sounds) });
         heed(self.inner.call(call), sounds).boxed()
@@ -113,7 +113,7 @@ impl Sounds {
     }
 
     fn expired(&self) -> Status {
-        let text = format!("{} had no message either way for {:?} (idle_timeout)", self.call, self.limit);
+        let text = format!("{} had no message either way for {:?} (stream_idle_timeout)", self.call, self.limit);
         Error::new(ErrorKind::Deadline, text).to_status()
     }
 }
@@ -203,7 +203,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(10);
 
     fn call() -> Call {
-        mock::call_with(&MethodPolicy { idle_timeout: Some(LIMIT), ..MethodPolicy::default() })
+        mock::call_with(&MethodPolicy { stream_idle_timeout: Some(LIMIT), ..MethodPolicy::default() })
     }
 
     /// A body of one-byte messages, each so long after the one before.
@@ -232,7 +232,7 @@ mod tests {
             assert_eq!((count, end.is_none()), (received, ends), "{gaps:?}");
             if let Some(Err(status)) = end {
                 assert_eq!(status.code(), Code::DeadlineExceeded);
-                assert!(status.message().contains("idle_timeout"), "{}", status.message());
+                assert!(status.message().contains("stream_idle_timeout"), "{}", status.message());
                 let quiet_since = Duration::from_secs(gaps[..received].iter().sum());
                 assert!(begun.elapsed() - quiet_since < LIMIT + Duration::from_millis(5), "{:?}", begun.elapsed());
                 assert!(body.frame().await.is_none());

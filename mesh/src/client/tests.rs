@@ -1,6 +1,7 @@
 //! The client path over real sockets, against stub servers that behave in all sorts of ways.
 
 pub(crate) mod mock;
+mod raw;
 mod standing;
 mod support;
 

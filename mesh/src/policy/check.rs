@@ -49,7 +49,7 @@ pub(crate) fn method(start: &str, said: &MethodPolicy) -> Result<(), Problem> {
         ("initial_backoff", said.initial_backoff),
         ("max_backoff", said.max_backoff),
         ("per_try_timeout", said.per_try_timeout),
-        ("idle_timeout", said.idle_timeout),
+        ("stream_idle_timeout", said.stream_idle_timeout),
     ];
     times.into_iter().try_for_each(|(name, time)| positive(&at(name), time.unwrap_or(Duration::MAX)))
 }

@@ -56,7 +56,7 @@ pub struct MethodPolicy {
     /// How long a call may go without a message either way.
     #[serde(with = "optional")]
     #[schemars(with = "Option<Time>")]
-    pub idle_timeout: Option<Duration>,
+    pub stream_idle_timeout: Option<Duration>,
     /// Attempts beside one another, in place of retries.
     pub hedge: Option<HedgePolicy>,
     /// The field of the request by which calls are hashed, where their service is called by hash.
@@ -109,7 +109,7 @@ pub struct Policy {
     /// How long one attempt may take to its response headers.
     pub per_try_timeout: Sourced<Option<Duration>>,
     /// How long a call may go without a message either way.
-    pub idle_timeout: Sourced<Option<Duration>>,
+    pub stream_idle_timeout: Sourced<Option<Duration>>,
     /// Attempts beside one another.
     pub hedge: Sourced<Option<HedgePolicy>>,
     /// The field by which calls are hashed.
@@ -131,7 +131,7 @@ impl Policy {
             max_backoff: built_in(Duration::from_millis(250)),
             backoff_multiplier: built_in(2.0),
             per_try_timeout: built_in(None),
-            idle_timeout: built_in(None),
+            stream_idle_timeout: built_in(None),
             hedge: built_in(None),
             hash_field: built_in(None),
         }
@@ -148,7 +148,7 @@ impl Policy {
         lay(&mut self.max_backoff, origin, said.max_backoff);
         lay(&mut self.backoff_multiplier, origin, said.backoff_multiplier.map(|by| by.max(1.0)));
         lay(&mut self.per_try_timeout, origin, said.per_try_timeout.map(Some));
-        lay(&mut self.idle_timeout, origin, said.idle_timeout.map(Some));
+        lay(&mut self.stream_idle_timeout, origin, said.stream_idle_timeout.map(Some));
         lay(&mut self.hedge, origin, said.hedge.map(Some));
         lay(&mut self.hash_field, origin, said.hash_field.map(Some));
         self
@@ -200,7 +200,7 @@ impl Policy {
             ("max_backoff", time(Some(max_backoff.value)), max_backoff.origin),
             ("backoff_multiplier", growth.value.to_string(), growth.origin),
             ("per_try_timeout", time(self.per_try_timeout.value), self.per_try_timeout.origin),
-            ("idle_timeout", time(self.idle_timeout.value), self.idle_timeout.origin),
+            ("stream_idle_timeout", time(self.stream_idle_timeout.value), self.stream_idle_timeout.origin),
             ("hedge", hedge.unwrap_or_else(none), self.hedge.origin),
             ("hash_field", field.unwrap_or_else(none), self.hash_field.origin),
         ];
@@ -268,7 +268,7 @@ initial_backoff     25ms             default
 max_backoff         250ms            default
 backoff_multiplier  2                default
 per_try_timeout     200ms            call site
-idle_timeout        none             default
+stream_idle_timeout none             default
 hedge               none             default
 hash_field          none             default
 ";

@@ -109,7 +109,7 @@ fn read(policy: &wire::Policy) -> Result<MethodPolicy, String> {
         max_backoff: time("retry.max_backoff", retry.max_backoff.as_ref())?,
         backoff_multiplier: retry.backoff_multiplier,
         per_try_timeout: time("retry.per_try_timeout", retry.per_try_timeout.as_ref())?,
-        idle_timeout: time("idle_timeout", policy.idle_timeout.as_ref())?,
+        stream_idle_timeout: time("stream_idle_timeout", policy.stream_idle_timeout.as_ref())?,
         hedge: policy.hedge.as_ref().map(hedge).transpose()?,
         hash_field: None,
     })
@@ -222,7 +222,7 @@ mod wire {
         #[prost(string, tag = "4")]
         pub(super) hash_field: String,
         #[prost(message, optional, tag = "5")]
-        pub(super) idle_timeout: Option<prost_types::Duration>,
+        pub(super) stream_idle_timeout: Option<prost_types::Duration>,
     }
 
     #[derive(prost::Message)]

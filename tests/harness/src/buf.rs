@@ -1,18 +1,14 @@
 //! buf: a gRPC client and a generator of code that are not ours.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
 use crate::{
-    grpcurl::Answer,
-    program::Program,
+    answer::Answer,
     skip::{current_test, skip},
     tools,
 };
-
-/// How long one run may take.
-const RUN: Duration = Duration::from_secs(60);
 
 /// An installed buf.
 #[derive(Clone, Debug)]
@@ -47,8 +43,6 @@ impl Buf {
     ///
     /// If it cannot be started or does not end within a minute.
     pub async fn run(&self, args: &[&str]) -> Result<Answer> {
-        let mut program = Program::spawn(&self.path, args, &[])?;
-        let status = program.wait(RUN).await?;
-        Ok(Answer { status, stdout: program.stdout(), stderr: program.stderr() })
+        Answer::of(&self.path, args).await
     }
 }

@@ -1,34 +1,20 @@
 //! A gRPC client that is not ours.
 
-use std::{path::PathBuf, process::ExitStatus, time::Duration};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::{
-    program::Program,
+    answer::Answer,
     skip::{current_test, skip},
     tools,
 };
-
-/// How long one run may take.
-const RUN: Duration = Duration::from_secs(60);
 
 /// An installed grpcurl.
 #[derive(Clone, Debug)]
 pub struct Grpcurl {
     path: PathBuf,
-}
-
-/// What one run said.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// How it ended: 64 and the gRPC code, if the server answered with an error.
-    pub status: ExitStatus,
-    /// What it printed on standard output.
-    pub stdout: String,
-    /// What it printed on standard error.
-    pub stderr: String,
 }
 
 impl Grpcurl {
@@ -58,9 +44,7 @@ impl Grpcurl {
     ///
     /// If it cannot be started or does not end within a minute.
     pub async fn run(&self, args: &[&str]) -> Result<Answer> {
-        let mut program = Program::spawn(&self.path, args, &[])?;
-        let status = program.wait(RUN).await?;
-        Ok(Answer { status, stdout: program.stdout(), stderr: program.stderr() })
+        Answer::of(&self.path, args).await
     }
 
     /// Runs it, and reads what it printed as JSON.

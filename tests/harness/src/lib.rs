@@ -12,6 +12,7 @@
 //!
 //! Everything started here ends when its handle is dropped.
 
+mod answer;
 mod buf;
 mod chromium;
 mod collector;
@@ -33,6 +34,7 @@ mod ports;
 mod skip;
 
 pub use crate::{
+    answer::Answer,
     buf::Buf,
     chromium::Chromium,
     collector::Collector,
@@ -40,7 +42,7 @@ pub use crate::{
     consul_cluster::ConsulCluster,
     embedded::Embedded,
     eventually::{LIMIT, eventually},
-    grpcurl::{Answer, Grpcurl},
+    grpcurl::Grpcurl,
     node::Node,
     output::{Line, Stream},
     ports::{free_port, free_ports},

@@ -10,7 +10,10 @@ use tonic::Code;
 
 use tokio_util::sync::CancellationToken;
 
-use super::support::{HEADERS, Raw, Stub, World, echo, eventually, finish, framed, grpc_head, send, world};
+use super::{
+    raw::{HEADERS, Raw, frame},
+    support::{Stub, World, echo, eventually, finish, framed, grpc_head, send, world},
+};
 use crate::client::{
     changes::Changes,
     connect::Settings,
@@ -184,10 +187,10 @@ async fn a_quiet_peer_that_answers_pings_is_kept() {
     let quiet = Raw::start(move |kind, flags, stream, payload| match (kind, flags) {
         (PING, 0) => {
             told.notify_one();
-            super::support::frame(PING, 1, 0, payload)
+            frame(PING, 1, 0, payload)
         }
         // END_HEADERS and END_STREAM.
-        (HEADERS, _) => super::support::frame(HEADERS, 5, stream, &trailers_only()),
+        (HEADERS, _) => frame(HEADERS, 5, stream, &trailers_only()),
         _ => Vec::new(),
     })
     .await;

@@ -14,8 +14,9 @@ use tokio::sync::Notify;
 use tonic::Code;
 use tower::Service as _;
 
-use super::support::{
-    GO_AWAY, HEADERS, Raw, Seen, Stub, bidi, echo, frame, framed, grpc_head, options, refuse, send, world,
+use super::{
+    raw::{GO_AWAY, HEADERS, Raw, frame},
+    support::{Seen, Stub, bidi, echo, framed, grpc_head, options, refuse, send, world},
 };
 use crate::{context::Context, grpc_timeout, policy::method::Idempotency};
 

@@ -76,7 +76,7 @@ fn what_cannot_be_kept_is_named_by_its_place() {
         ("service: {retry_codes: [OK]}", "service.retry_codes[0]", "is no code"),
         ("service: {hedge: {max_attempts: 6}}", "service.hedge.max_attempts", "must be 1 to 5"),
         ("service: {hedge: {quantile: 0.1}}", "service.hedge.quantile", "must be 0.5 to 0.999"),
-        ("service: {idle_timeout: 0s}", "service.idle_timeout", "must be more than 0s"),
+        ("service: {stream_idle_timeout: 0s}", "service.stream_idle_timeout", "must be more than 0s"),
         ("service: {backoff_multiplier: 0.5}", "service.backoff_multiplier", "must be at least 1"),
         ("cluster: {balance: fastest}", "cluster.balance", "unknown variant `fastest`"),
         ("cluster: {breaker: {jitter: 2}}", "cluster.breaker.jitter", "must be 0 to 1"),

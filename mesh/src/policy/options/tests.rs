@@ -62,7 +62,7 @@ fn options_of_a_method_say_its_policy() {
            }
            hedge: {max_attempts: 3, delay: {nanos: 20000000}, quantile: 0.95}
            hash_field: 'inner.text'
-           idle_timeout: {seconds: 30}
+           stream_idle_timeout: {seconds: 30}
          };",
     )
     .unwrap();
@@ -77,7 +77,7 @@ fn options_of_a_method_say_its_policy() {
         max_backoff: millis(1_000),
         backoff_multiplier: Some(1.5),
         per_try_timeout: millis(300),
-        idle_timeout: millis(30_000),
+        stream_idle_timeout: millis(30_000),
         hedge: Some(HedgePolicy { max_attempts: 3, delay: millis(20), quantile: Some(0.95) }),
         hash_field: Some(serde_json::from_str("\"2.7\"").unwrap()),
     };
@@ -96,7 +96,7 @@ fn a_policy_that_cannot_be_kept_is_refused_and_its_method_named() {
         ("hedge: {max_attempts: 6}", "hedge.max_attempts must be 1 to 5"),
         ("hedge: {quantile: 1}", "hedge.quantile must be 0.5 to 0.999"),
         ("hash_field: \"inner.none\"", "hash_field: test.v1.Text.Inner has no field \"none\""),
-        ("idle_timeout: {}", "idle_timeout must be more than zero"),
+        ("stream_idle_timeout: {}", "stream_idle_timeout must be more than zero"),
         ("retry: {max_attempts: 0}", "retry.max_attempts must be 1 to 5"),
         ("retry: {max_attempts: 6}", "retry.max_attempts must be 1 to 5"),
         ("retry: {backoff_multiplier: 0.5}", "retry.backoff_multiplier must be at least 1"),
