@@ -19,8 +19,8 @@ use tower::{Service, ServiceBuilder};
 
 use crate::{
     client::{
-        AnswerFuture, Stop,
-        call::{Call, CallOptions},
+        Stop,
+        call::CallOptions,
         cluster::{Cluster, Own},
         deadline::DeadlineLayer,
         fault::FaultLayer,
@@ -60,12 +60,12 @@ pub struct Channel {
     routes: Arc<Routes>,
     policies: Policies,
     hashing: Arc<Hashing>,
-    stack: Arc<dyn CallStack>,
+    stack: Arc<dyn Stop>,
     insight: Arc<Insight>,
 }
 
 /// The way of a call: requests go down this list, responses come back up.
-fn stack(service: &Arc<str>, policy: &Live, parts: &Parts) -> (Arc<dyn CallStack>, Insight) {
+fn stack(service: &Arc<str>, policy: &Live, parts: &Parts) -> (Arc<dyn Stop>, Insight) {
     let Parts { client, resolver, telemetry, memory, .. } = parts;
     let metrics = telemetry.metrics();
     let (fault, limit) = (FaultLayer::new(policy.clone()), LimitLayer::new(policy.clone()));
@@ -135,17 +135,6 @@ impl Service<http::Request<Body>> for Channel {
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Channel").field("service", &self.service).finish_non_exhaustive()
-    }
-}
-
-/// The stops of one service behind one pointer: a clone is a count.
-trait CallStack: Send + Sync {
-    fn call(&self, call: Call) -> AnswerFuture;
-}
-
-impl<S: Stop> CallStack for S {
-    fn call(&self, call: Call) -> AnswerFuture {
-        Service::call(&mut self.clone(), call)
     }
 }
 

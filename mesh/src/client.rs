@@ -54,7 +54,6 @@ mod tests;
 
 use futures::future::BoxFuture;
 use tonic::body::Body;
-use tower::Service;
 
 use self::{call::Call, outcome::Failure};
 
@@ -64,17 +63,9 @@ pub(crate) type Answer = Result<http::Response<Body>, Failure>;
 /// The future of a stop.
 pub(crate) type AnswerFuture = BoxFuture<'static, Answer>;
 
-/// One stop of the client path. A stop is ready at all times: it takes what it needs inside `call`.
-pub(crate) trait Stop:
-    Service<Call, Response = http::Response<Body>, Error = Failure, Future = AnswerFuture> + Clone + Send + Sync + 'static
-{
-}
-
-impl<S> Stop for S where
-    S: Service<Call, Response = http::Response<Body>, Error = Failure, Future = AnswerFuture>
-        + Clone
-        + Send
-        + Sync
-        + 'static
-{
+/// One stop of the client path, put together by `tower::Layer`. It is ready at all times, taking what it needs inside
+/// `call`; and one is for all calls of a service at once: a `tower::Service`, which wants itself alone, would be cloned
+/// for each.
+pub(crate) trait Stop: Send + Sync + 'static {
+    fn call(&self, call: Call) -> AnswerFuture;
 }

@@ -27,6 +27,7 @@ mod policy;
 mod snapshot;
 
 mod backoff;
+mod batch;
 mod config;
 mod context;
 mod error;

@@ -1,14 +1,10 @@
 //! Bounds one attempt: its response headers must come within the policy's time per try.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use tokio::time::{self, Instant};
-use tower::{Layer, Service};
+use tower::Layer;
 
 use crate::{
     client::{
@@ -47,16 +43,8 @@ impl<S> Layer<S> for TimeoutLayer {
     }
 }
 
-impl<S: Stop> Service<Call> for Timed<S> {
-    type Response = S::Response;
-    type Error = Failure;
-    type Future = AnswerFuture;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut call: Call) -> Self::Future {
+impl<S: Stop> Stop for Timed<S> {
+    fn call(&self, mut call: Call) -> AnswerFuture {
         let limit = call.route.policy.per_try_timeout.value;
         let Some((limit, until)) = limit.and_then(|limit| Some((limit, Instant::now().checked_add(limit)?))) else {
             return self.inner.call(call);

@@ -42,7 +42,7 @@ pub(crate) struct EndpointId(pub(crate) u64);
 /// One attempt of a call.
 #[derive(Debug)]
 pub(crate) struct Call {
-    pub(crate) route: Route,
+    pub(crate) route: Arc<Route>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
     /// Endpoints that earlier attempts went to.
@@ -63,7 +63,7 @@ pub(crate) struct Call {
 
 impl Call {
     /// Returns the first attempt of a call.
-    pub(crate) fn first(route: Route, headers: HeaderMap, body: Body) -> Self {
+    pub(crate) fn first(route: Arc<Route>, headers: HeaderMap, body: Body) -> Self {
         Self {
             route,
             headers,

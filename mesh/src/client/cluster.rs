@@ -9,10 +9,7 @@ pub(crate) mod picker;
 pub(crate) mod set;
 mod shared;
 
-use std::{
-    sync::{Arc, Mutex},
-    task::{Context, Poll},
-};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
 use futures::FutureExt as _;
@@ -20,12 +17,11 @@ use opentelemetry::KeyValue;
 use rand::Rng as _;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tower::Service;
 
 pub(crate) use self::shared::Own;
 use crate::{
     client::{
-        Answer, AnswerFuture,
+        Answer, AnswerFuture, Stop,
         call::Call,
         changes::Changes,
         cluster::{
@@ -36,7 +32,6 @@ use crate::{
             shared::Shared,
         },
         load::Mean,
-        outcome::Failure,
     },
     config::ClientConfig,
     consul::polls::Usage,
@@ -92,34 +87,27 @@ impl Cluster {
     }
 }
 
-impl Service<Call> for Cluster {
-    type Response = http::Response<tonic::body::Body>;
-    type Error = Failure;
-    type Future = AnswerFuture;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, call: Call) -> Self::Future {
+impl Stop for Cluster {
+    fn call(&self, call: Call) -> AnswerFuture {
         if self.shared.idle.called() {
             Members::start(Arc::clone(&self.shared));
         }
-        attempt(Arc::clone(&self.shared), call).boxed()
+        match self.shared.pick(wanted(&call)) {
+            Some((endpoint, permit)) => endpoint.call(call, permit),
+            None => late(Arc::clone(&self.shared), call).boxed(),
+        }
     }
 }
 
-async fn attempt(shared: Arc<Shared>, call: Call) -> Answer {
-    let wanted = Wanted { tried: &call.tried, hash: call.hash };
-    let (endpoint, permit) = match shared.pick(wanted) {
-        Some(picked) => picked,
-        None => {
-            let picked = shared.wait(&call.route, wanted).await?;
-            call.span.event("Delayed LB pick complete");
-            picked
-        }
-    };
+/// Waits for an endpoint that can be picked.
+async fn late(shared: Arc<Shared>, call: Call) -> Answer {
+    let (endpoint, permit) = shared.wait(&call.route, wanted(&call)).await?;
+    call.span.event("Delayed LB pick complete");
     endpoint.call(call, permit).await
+}
+
+fn wanted(call: &Call) -> Wanted<'_> {
+    Wanted { tried: &call.tried, hash: call.hash }
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use tokio::{
 
 use crate::{
     backoff,
+    batch::Batch,
     client::{pump::Pump, socket::Socket},
     keepalive::{Heard, Heeded, Keepalive},
     random,
@@ -186,7 +187,8 @@ async fn handshake(
     let keepalive = Keepalive::new(pings, heard, keepalive_interval, keepalive_timeout);
     let silence = keepalive.silence().map(move |()| keepalive_timeout).boxed();
     let (probe, bodies) = (Some(sender.clone()), FuturesUnordered::new());
-    let driver = Driver { connection, probe, fed, bodies, silence, state: Arc::clone(&state), changed };
+    let batch = Batch::default();
+    let driver = Driver { connection, probe, fed, bodies, silence, batch, state: Arc::clone(&state), changed };
     let expires = backoff::expiry(Instant::now(), settings.max_age, random::rng().random());
     Ok((Arc::new(Wire { sender, pumps, state, expires }), driver))
 }
@@ -200,6 +202,7 @@ pub(crate) struct Driver {
     bodies: FuturesUnordered<Pump>,
     /// Ends when the peer is silent, with the time that it had for an answer.
     silence: BoxFuture<'static, Duration>,
+    batch: Batch,
     state: Arc<State>,
     changed: Arc<Notify>,
 }
@@ -234,6 +237,23 @@ impl Driver {
         Some(format!("no answer to a keepalive ping within {timeout:?}"))
     }
 
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<String> {
+        self.feed(cx);
+        let ended = match self.connection.poll_unpin(cx) {
+            Poll::Ready(Ok(())) => Some("the peer closed it".to_owned()),
+            Poll::Ready(Err(error)) => Some(text(&error)),
+            Poll::Pending => self.silent(cx),
+        };
+        self.look(cx);
+        match ended {
+            Some(why) => {
+                self.close();
+                Poll::Ready(why)
+            }
+            None => Poll::Pending,
+        }
+    }
+
     fn close(&self) {
         if self.state.open.swap(false, Ordering::AcqRel) {
             self.changed.notify_one();
@@ -246,20 +266,10 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<String> {
         let this = self.get_mut();
-        this.feed(cx);
-        let ended = match this.connection.poll_unpin(cx) {
-            Poll::Ready(Ok(())) => Some("the peer closed it".to_owned()),
-            Poll::Ready(Err(error)) => Some(text(&error)),
-            Poll::Pending => this.silent(cx),
-        };
-        this.look(cx);
-        match ended {
-            Some(why) => {
-                this.close();
-                Poll::Ready(why)
-            }
-            None => Poll::Pending,
-        }
+        let (mut batch, calls) = (std::mem::take(&mut this.batch), this.state.streams.load(Ordering::Relaxed));
+        let polled = batch.poll(calls, cx, |cx| this.drive(cx));
+        this.batch = batch;
+        polled
     }
 }
 

@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use http_body::{Frame, SizeHint};
 use tokio::time::{self, Instant, Sleep};
 use tonic::{Status, body::Body};
-use tower::{Layer, Service};
+use tower::Layer;
 
 use crate::{
     client::{
@@ -42,18 +42,10 @@ impl<S> Layer<S> for DeadlineLayer {
     }
 }
 
-impl<S: Stop> Service<Call> for Bounded<S> {
-    type Response = S::Response;
-    type Error = Failure;
-    type Future = AnswerFuture;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, call: Call) -> Self::Future {
+impl<S: Stop> Stop for Bounded<S> {
+    fn call(&self, call: Call) -> AnswerFuture {
         let Some(deadline) = call.route.deadline else { return self.inner.call(call) };
-        let route = call.route.clone();
+        let route = Arc::clone(&call.route);
         if deadline.at <= Instant::now() {
             // Inherited from a call whose time is up: nothing is sent.
             return ready(Err(Failure::with_status(Outcome::TimedOut, expired(&route, deadline)))).boxed();
@@ -62,16 +54,16 @@ impl<S: Stop> Service<Call> for Bounded<S> {
     }
 }
 
-async fn bound(answer: AnswerFuture, route: Route, deadline: Deadline) -> Answer {
+async fn bound(answer: AnswerFuture, route: Arc<Route>, deadline: Deadline) -> Answer {
     // `timeout_at` polls the call before its own timer: what a stop below notices at the same instant is seen.
     let Ok(answer) = time::timeout_at(deadline.at, answer).await else {
         return Err(Failure::with_status(Outcome::TimedOut, expired(&route, deadline)));
     };
     let answer = answer?;
-    if observe::code_of(answer.headers()).is_some() {
+    if observe::status_of(&answer).is_some() {
         return Ok(answer);
     }
-    Ok(answer.map(|inner| Body::new(BoundedBody { inner: Some(inner), timer: None, route: Arc::new(route), deadline })))
+    Ok(answer.map(|inner| Body::new(BoundedBody { inner: Some(inner), timer: None, route, deadline })))
 }
 
 fn expired(route: &Route, deadline: Deadline) -> Status {

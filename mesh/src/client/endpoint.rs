@@ -1,24 +1,20 @@
 //! One address of a service: the stops of an attempt there.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
 use futures::{FutureExt as _, future::BoxFuture};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tower::{Service, ServiceBuilder};
+use tower::ServiceBuilder;
 
 use crate::{
     client::{
-        Answer, AnswerFuture,
+        AnswerFuture, Stop,
         attempt::{Timed, TimeoutLayer},
         call::{Call, EndpointId},
         judge::{self, Judge},
         load::{Load, Mean},
         metrics::{self, Measured},
-        outcome::Failure,
         pool::{Keeper, Pool, Target},
         standing::{Notices, Permit, Standing},
         stream::{self, Remote},
@@ -113,14 +109,14 @@ impl Endpoint {
     }
 
     /// Makes an attempt that was picked with `permit`, now and not when it is first polled: the next pick must see it.
-    pub(crate) fn call(&self, call: Call, permit: Permit) -> impl Future<Output = Answer> + use<> {
+    pub(crate) fn call(&self, call: Call, permit: Permit) -> AnswerFuture {
         let (id, deadline) = (self.id, call.route.deadline.map(|deadline| deadline.at));
         call.traffic.went_to(id);
         if call.span.is_recorded() {
             call.span.set("selvedge.endpoint", self.name().to_owned());
         }
         let judge = Judge::new(self.load.begin(Instant::now(), deadline), permit, deadline);
-        judge::watch(self.stack.clone().call(call), judge).map(move |answer| answer.map_err(|failure| failure.at(id)))
+        judge::watch(self.stack.call(call), judge, id).boxed()
     }
 }
 
@@ -131,24 +127,13 @@ struct Connection {
     remote: Arc<Remote>,
 }
 
-impl Service<Call> for Connection {
-    type Response = http::Response<tonic::body::Body>;
-    type Error = Failure;
-    type Future = AnswerFuture;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, call: Call) -> Self::Future {
-        let Self { pool, remote } = self.clone();
-        async move {
-            let slot = match pool.take() {
-                Some(slot) => slot,
-                None => pool.wait().await?,
-            };
-            stream::exchange(slot, remote, call).await
+impl Stop for Connection {
+    fn call(&self, call: Call) -> AnswerFuture {
+        let remote = Arc::clone(&self.remote);
+        if let Some(slot) = self.pool.take() {
+            return stream::exchange(slot, remote, call).boxed();
         }
-        .boxed()
+        let pool = Arc::clone(&self.pool);
+        async move { stream::exchange(pool.wait().await?, remote, call).await }.boxed()
     }
 }

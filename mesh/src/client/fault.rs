@@ -6,7 +6,6 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -15,7 +14,7 @@ use rand::Rng as _;
 use tokio::time;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
-use tower::{Layer, Service};
+use tower::Layer;
 
 use crate::{
     client::{
@@ -28,9 +27,9 @@ use crate::{
 };
 
 /// Injects faults into what passes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Faulty<S> {
-    inner: S,
+    inner: Arc<S>,
     source: Arc<Source>,
 }
 
@@ -56,22 +55,14 @@ impl<S> Layer<S> for FaultLayer {
     type Service = Faulty<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Faulty { inner, source: Arc::clone(&self.source) }
+        Faulty { inner: Arc::new(inner), source: Arc::clone(&self.source) }
     }
 }
 
-impl<S: Stop> Service<Call> for Faulty<S> {
-    type Response = S::Response;
-    type Error = Failure;
-    type Future = AnswerFuture;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, call: Call) -> Self::Future {
+impl<S: Stop> Stop for Faulty<S> {
+    fn call(&self, call: Call) -> AnswerFuture {
         let Some((fault, active)) = self.source.draw() else { return self.inner.call(call) };
-        let mut inner = self.inner.clone();
+        let inner = Arc::clone(&self.inner);
         async move {
             if let Some(delay) = fault.delay {
                 time::sleep(delay).await;
@@ -175,7 +166,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_delayed_call_is_made_later() {
-        let (mut stop, mock) = faulty(|policy| (policy.delay, policy.delay_percent) = (SECOND, 100.0));
+        let (stop, mock) = faulty(|policy| (policy.delay, policy.delay_percent) = (SECOND, 100.0));
         let begun = Instant::now();
         assert!(stop.call(mock::call(false, None)).await.is_ok());
         assert!(begun.elapsed() >= SECOND);
@@ -184,7 +175,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_aborted_call_is_not_made_and_says_why() {
-        let (mut stop, mock) = faulty(|policy| (policy.abort, policy.abort_percent) = (Code::DataLoss, 100.0));
+        let (stop, mock) = faulty(|policy| (policy.abort, policy.abort_percent) = (Code::DataLoss, 100.0));
         let failure = stop.call(mock::call(false, None)).await.unwrap_err();
         assert_eq!((failure.status.code(), mock.calls()), (Code::DataLoss, 0));
         assert!(failure.status.message().contains("\"users\""), "{}", failure.status.message());
@@ -192,7 +183,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_more_faults_are_active_than_allowed() {
-        let (mut stop, mock) = faulty(|policy| {
+        let (stop, mock) = faulty(|policy| {
             (policy.delay, policy.delay_percent, policy.max_active) = (SECOND, 100.0, 1);
         });
         let mut delayed = stop.call(mock::call(false, None));

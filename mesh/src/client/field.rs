@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -11,10 +12,10 @@ use futures::FutureExt as _;
 use http_body::Frame;
 use http_body_util::BodyExt as _;
 use tonic::{Status, body::Body};
-use tower::{Layer, Service};
+use tower::Layer;
 
 use crate::{
-    client::{AnswerFuture, Stop, call::Call, key::hash, outcome::Failure},
+    client::{AnswerFuture, Stop, call::Call, key::hash},
     policy::{hash_field::HashField, live::Live},
 };
 
@@ -24,9 +25,9 @@ const MOST: usize = 64 * 1024;
 const PREFIX: usize = 5;
 
 /// Hashes calls by a field of their first message.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct ByField<S> {
-    inner: S,
+    inner: Arc<S>,
     policy: Live,
 }
 
@@ -46,23 +47,15 @@ impl<S> Layer<S> for FieldLayer {
     type Service = ByField<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ByField { inner, policy: self.policy.clone() }
+        ByField { inner: Arc::new(inner), policy: self.policy.clone() }
     }
 }
 
-impl<S: Stop> Service<Call> for ByField<S> {
-    type Response = S::Response;
-    type Error = Failure;
-    type Future = AnswerFuture;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut call: Call) -> Self::Future {
+impl<S: Stop> Stop for ByField<S> {
+    fn call(&self, mut call: Call) -> AnswerFuture {
         let field = call.route.policy.hash_field.value.filter(|_| self.policy.load().balance.is_by_hash());
         let Some(field) = field else { return self.inner.call(call) };
-        let mut inner = self.inner.clone();
+        let inner = Arc::clone(&self.inner);
         async move {
             let (found, body) = peek(std::mem::take(&mut call.body), field).await;
             (call.hash, call.body) = (found.or(call.hash), body);

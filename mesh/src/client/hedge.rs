@@ -1,17 +1,12 @@
 //! Makes another attempt beside one that is slow, and takes the first answer (gRFC A6, hedging).
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use http::HeaderMap;
 use tokio::time::{self, Instant};
-use tower::{Layer, Service};
+use tower::Layer;
 
 use crate::{
     client::{
@@ -19,8 +14,8 @@ use crate::{
         budget::Budget,
         call::{self, Call, Route, Traffic},
         latency::Latency,
-        observe::code_of,
-        outcome::{Failure, Outcome},
+        observe::status_of,
+        outcome::Outcome,
         pushback::Pushback,
         replay::{Memory, Replay},
     },
@@ -32,9 +27,9 @@ use crate::{
 const MOST_METHODS: usize = 1_000;
 
 /// Hedges calls.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Hedged<S> {
-    inner: S,
+    inner: Arc<S>,
     parts: Arc<Parts>,
 }
 
@@ -63,24 +58,16 @@ impl<S> Layer<S> for HedgeLayer {
     type Service = Hedged<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Hedged { inner, parts: Arc::clone(&self.parts) }
+        Hedged { inner: Arc::new(inner), parts: Arc::clone(&self.parts) }
     }
 }
 
-impl<S: Stop> Service<Call> for Hedged<S> {
-    type Response = S::Response;
-    type Error = Failure;
-    type Future = AnswerFuture;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, call: Call) -> Self::Future {
-        let Route { policy, for_retry, .. } = &call.route;
+impl<S: Stop> Stop for Hedged<S> {
+    fn call(&self, call: Call) -> AnswerFuture {
+        let Route { policy, for_retry, .. } = &*call.route;
         let hedges = |hedge: &HedgePolicy| hedge.max_attempts > 1 && policy.is_idempotent() && !for_retry;
         let Some(hedge) = policy.hedge.value.filter(hedges) else { return self.inner.call(call) };
-        race(self.inner.clone(), Arc::clone(&self.parts), call, hedge).boxed()
+        race(Arc::clone(&self.inner), Arc::clone(&self.parts), call, hedge).boxed()
     }
 }
 
@@ -111,7 +98,7 @@ impl Parts {
     }
 }
 
-async fn race<S: Stop>(inner: S, parts: Arc<Parts>, call: Call, hedge: HedgePolicy) -> Answer {
+async fn race<S: Stop>(inner: Arc<S>, parts: Arc<Parts>, call: Call, hedge: HedgePolicy) -> Answer {
     let mut race = Race::begin(inner, parts, call, hedge);
     loop {
         if let Some(last) = race.over() {
@@ -132,9 +119,9 @@ async fn race<S: Stop>(inner: S, parts: Arc<Parts>, call: Call, hedge: HedgePoli
 
 /// The attempts of one call.
 struct Race<S> {
-    inner: S,
+    inner: Arc<S>,
     parts: Arc<Parts>,
-    route: Route,
+    route: Arc<Route>,
     headers: HeaderMap,
     hash: Option<u64>,
     replay: Replay,
@@ -149,7 +136,7 @@ struct Race<S> {
 }
 
 impl<S: Stop> Race<S> {
-    fn begin(inner: S, parts: Arc<Parts>, mut call: Call, hedge: HedgePolicy) -> Self {
+    fn begin(inner: Arc<S>, parts: Arc<Parts>, mut call: Call, hedge: HedgePolicy) -> Self {
         let replay = Replay::new(std::mem::take(&mut call.body), parts.memory.clone());
         let latency = hedge.quantile.and_then(|_| parts.latency(call.route.path.path()));
         let quantile = hedge.quantile.zip(latency.as_ref()).and_then(|(share, latency)| latency.quantile(share));
@@ -169,7 +156,7 @@ impl<S: Stop> Race<S> {
             begun: Instant::now(),
         };
         let body = race.replay.beside().unwrap_or_default();
-        race.run(Call { route: race.route.clone(), body, ..call });
+        race.run(Call { route: Arc::clone(&race.route), body, ..call });
         race
     }
 
@@ -182,7 +169,7 @@ impl<S: Stop> Race<S> {
             hash: self.hash,
             previous: u32::try_from(self.traffic.len()).unwrap_or(u32::MAX),
             retry: Some(call::Retry { transparent: false, reason: "hedge" }),
-            ..Call::first(self.route.clone(), self.headers.clone(), body)
+            ..Call::first(Arc::clone(&self.route), self.headers.clone(), body)
         };
         self.run(call);
     }
@@ -237,10 +224,10 @@ impl<S> Drop for Race<S> {
 }
 
 /// Each attempt is made again only if no server acted on it.
-fn tried_once(route: &Route) -> Route {
+fn tried_once(route: &Route) -> Arc<Route> {
     let mut policy = *route.policy;
     policy.max_attempts.value = 1;
-    Route { policy: Arc::new(policy), ..route.clone() }
+    Arc::new(Route { policy: Arc::new(policy), ..route.clone() })
 }
 
 /// When attempts begin.
@@ -289,7 +276,7 @@ enum Verdict {
 /// `codes` are those that another attempt may mend.
 fn verdict(answer: &Answer, codes: Codes) -> Verdict {
     match answer {
-        Ok(answer) => match code_of(answer.headers()) {
+        Ok(answer) => match status_of(answer) {
             Some(code) if codes.contains(code) => match Pushback::read(answer.headers()) {
                 None => Verdict::Another(Duration::ZERO),
                 Some(Pushback::After(after)) => Verdict::Another(after),

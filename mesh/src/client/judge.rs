@@ -5,6 +5,7 @@ use tonic::Code;
 
 use crate::client::{
     Answer, AnswerFuture,
+    call::EndpointId,
     load::InFlight,
     observe::{self, Observer},
     outcome,
@@ -26,8 +27,8 @@ impl Judge {
     }
 }
 
-/// Waits for an answer and watches it go by.
-pub(crate) async fn watch(answer: AnswerFuture, mut judge: Judge) -> Answer {
+/// Waits for an answer of this endpoint and watches it go by.
+pub(crate) async fn watch(answer: AnswerFuture, mut judge: Judge, endpoint: EndpointId) -> Answer {
     match answer.await {
         Ok(answer) => Ok(observe::observe(answer, judge)),
         Err(failure) => {
@@ -37,7 +38,7 @@ pub(crate) async fn watch(answer: AnswerFuture, mut judge: Judge) -> Answer {
             if failure.outcome.blames_process() {
                 judge.permit.ended(false);
             }
-            Err(failure)
+            Err(failure.at(endpoint))
         }
     }
 }

@@ -1,26 +1,20 @@
 //! Bounds the attempts that are under way at one service; those beyond wait, a few, and others are refused at once.
 
-use std::{
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::{Context, Poll},
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
-use bytes::Bytes;
 use futures::FutureExt as _;
-use http_body::{Frame, SizeHint};
 use tokio::sync::Notify;
-use tonic::{Status, body::Body};
-use tower::{Layer, Service};
+use tonic::Code;
+use tower::Layer;
 
 use crate::{
     client::{
-        AnswerFuture, Stop,
+        Answer, AnswerFuture, Stop,
         call::Call,
-        observe,
+        observe::{Observer, observe},
         outcome::{Failure, Outcome},
     },
     error::ErrorKind,
@@ -28,9 +22,9 @@ use crate::{
 };
 
 /// Bounds what passes. A place is taken until the body of the answer ended or was dropped.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Limited<S> {
-    inner: S,
+    inner: Arc<S>,
     gate: Arc<Gate>,
 }
 
@@ -60,42 +54,37 @@ impl<S> Layer<S> for LimitLayer {
     type Service = Limited<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Limited { inner, gate: Arc::clone(&self.gate) }
+        Limited { inner: Arc::new(inner), gate: Arc::clone(&self.gate) }
     }
 }
 
-impl<S: Stop> Service<Call> for Limited<S> {
-    type Response = S::Response;
-    type Error = Failure;
-    type Future = AnswerFuture;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, call: Call) -> Self::Future {
-        let (gate, mut inner) = (Arc::clone(&self.gate), self.inner.clone());
+impl<S: Stop> Stop for Limited<S> {
+    fn call(&self, call: Call) -> AnswerFuture {
+        if let Some(place) = self.gate.take_in_turn() {
+            return hold(self.inner.call(call), place).boxed();
+        }
+        let (gate, inner) = (Arc::clone(&self.gate), Arc::clone(&self.inner));
         async move {
-            let service = Arc::clone(&call.route.service);
-            let place = gate.enter(&service).await?;
-            let answer = inner.call(call).await?;
-            if observe::code_of(answer.headers()).is_some() {
-                return Ok(answer);
-            }
-            Ok(answer.map(|inner| Body::new(Held { inner, place: Some(place) })))
+            let place = gate.wait(&call.route.service).await?;
+            hold(inner.call(call), place).await
         }
         .boxed()
     }
 }
 
+/// Holds a place until the answer ended.
+async fn hold(answer: AnswerFuture, place: Place) -> Answer {
+    Ok(observe(answer.await?, place))
+}
+
 impl Gate {
-    /// Takes a place; waits for one, behind those that wait already, if there are not too many.
-    async fn enter(self: Arc<Self>, service: &str) -> Result<Place, Failure> {
-        if self.waiting.load(Ordering::SeqCst) == 0
-            && let Some(place) = self.take()
-        {
-            return Ok(place);
-        }
+    /// Takes a place, if one is free and nobody waits for it.
+    fn take_in_turn(self: &Arc<Self>) -> Option<Place> {
+        if self.waiting.load(Ordering::SeqCst) == 0 { self.take() } else { None }
+    }
+
+    /// Waits for a place, behind those that wait already, if there are not too many.
+    async fn wait(self: Arc<Self>, service: &str) -> Result<Place, Failure> {
         let Some(_waiting) = Waiting::join(&self) else { return Err(self.full(service)) };
         let mut changed = self.policy.changed();
         loop {
@@ -168,38 +157,9 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The body of an answer, which has its place until it ends.
-#[derive(Debug)]
-struct Held {
-    inner: Body,
-    place: Option<Place>,
-}
-
-impl http_body::Body for Held {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = self.get_mut();
-        let polled = Pin::new(&mut this.inner).poll_frame(cx);
-        let ends = match &polled {
-            Poll::Ready(Some(Ok(frame))) => frame.is_trailers(),
-            Poll::Ready(Some(Err(_)) | None) => true,
-            Poll::Pending => false,
-        };
-        if ends {
-            this.place = None;
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
+impl Observer for Place {
+    /// What has ended is let go, and the place with it.
+    fn ended(&mut self, _: Code) {}
 }
 
 #[cfg(test)]

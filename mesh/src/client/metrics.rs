@@ -1,21 +1,17 @@
 //! Measures calls (over all their attempts) and attempts (each at its endpoint).
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
 use futures::FutureExt as _;
 use tokio::time::Instant;
 use tonic::Code;
-use tower::{Layer, Service};
+use tower::Layer;
 
 use crate::{
     client::{
         AnswerFuture, Stop,
         call::{Call, Traffic},
         observe::{self, Observer},
-        outcome::Failure,
     },
     telemetry::{AttemptLabels, Bytes, Metrics},
 };
@@ -60,16 +56,8 @@ impl<S> Layer<S> for MeasuredLayer {
     }
 }
 
-impl<S: Stop> Service<Call> for Measured<S> {
-    type Response = S::Response;
-    type Error = Failure;
-    type Future = AnswerFuture;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, call: Call) -> Self::Future {
+impl<S: Stop> Stop for Measured<S> {
+    fn call(&self, call: Call) -> AnswerFuture {
         let mut guard = Guard {
             subject: self.subject,
             metrics: self.metrics.clone(),

@@ -8,7 +8,6 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -20,14 +19,13 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tonic::{Code, body::Body};
-use tower::{Layer, Service};
+use tower::Layer;
 
 use crate::{
     client::{
         AnswerFuture, Stop,
         call::{Call, Mirrored},
-        observe::code_of,
-        outcome::Failure,
+        observe::{code_of, status_of},
     },
     grpc_timeout::{self, GRPC_TIMEOUT},
     policy::live::Live,
@@ -84,16 +82,8 @@ impl<S> Layer<S> for MirrorLayer {
     }
 }
 
-impl<S: Stop> Service<Call> for Copied<S> {
-    type Response = S::Response;
-    type Error = Failure;
-    type Future = AnswerFuture;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, call: Call) -> Self::Future {
+impl<S: Stop> Stop for Copied<S> {
+    fn call(&self, call: Call) -> AnswerFuture {
         let call = self.parts.copy(call);
         self.inner.call(call)
     }
@@ -163,7 +153,7 @@ fn request(call: &Call, body: Body) -> http::Request<Body> {
 
 /// Reads an answer to its end and forgets it, but for its status.
 async fn finish(answer: http::Response<Body>) -> Code {
-    if let Some(code) = code_of(answer.headers()) {
+    if let Some(code) = status_of(&answer) {
         return code;
     }
     let mut body = answer.into_body();

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use tonic::{Code, Status, body::Body};
 
 /// What wants to know how an answer went. Being dropped before `ended` means that the caller left.
@@ -21,11 +21,17 @@ pub(crate) trait Observer: Send + Unpin + 'static {
 
 /// Returns the answer with its body observed, or just tells the status if it has come already.
 pub(crate) fn observe<O: Observer>(answer: http::Response<Body>, mut observer: O) -> http::Response<Body> {
-    if let Some(code) = code_of(answer.headers()) {
+    if let Some(code) = status_of(&answer) {
         observer.ended(code);
         return answer;
     }
     answer.map(|inner| Body::new(Observed { inner, observer: Some(observer), begun: false }))
+}
+
+/// Returns the status of an answer that has no more than that: it stands in the headers then (gRPC over HTTP/2,
+/// "Responses").
+pub(crate) fn status_of(answer: &http::Response<Body>) -> Option<Code> {
+    if answer.body().is_end_stream() { code_of(answer.headers()) } else { None }
 }
 
 /// Reads `grpc-status`.

@@ -70,7 +70,7 @@ pub(crate) struct Pump {
     untouched: bool,
     limit: MessageLimit,
     traffic: Arc<Traffic>,
-    route: Route,
+    route: Arc<Route>,
 }
 
 impl Pump {
@@ -79,7 +79,7 @@ impl Pump {
         body: Body,
         limit: usize,
         traffic: Arc<Traffic>,
-        route: Route,
+        route: Arc<Route>,
     ) -> (Self, Reader) {
         let link = Arc::new(Link::default());
         let reader = Reader { link: Arc::clone(&link) };
@@ -116,15 +116,18 @@ impl Pump {
         Poll::Ready(Ok(Some(data).filter(|data| !data.is_empty())))
     }
 
+    /// Sends a body that is whole and small; `false` if it is not, or not yet.
+    fn send_at_once(&mut self) -> bool {
+        let whole = self.untouched && self.ended && self.next.is_none();
+        let Some(chunk) = self.chunk.take_if(|chunk| whole && chunk.len() <= EAGER) else { return false };
+        // Of a stream that takes no more, the answer tells why.
+        let _ = self.stream.send_data(chunk, true);
+        true
+    }
+
     /// Sends as much of the present frame as the windows allow. `false`: the stream takes no more.
     fn send(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let Some(chunk) = &mut self.chunk else { return Poll::Ready(true) };
-        let whole = self.next.is_none() && self.ended;
-        if whole && self.untouched && chunk.len() <= EAGER {
-            // Of a stream that takes no more, the answer tells why.
-            let _ = self.stream.send_data(std::mem::take(chunk), true);
-            return Poll::Ready(false);
-        }
         self.untouched = false;
         self.stream.reserve_capacity(chunk.len());
         let Some(Ok(room)) = ready!(self.stream.poll_capacity(cx)) else { return Poll::Ready(false) };
@@ -145,11 +148,27 @@ impl Pump {
     }
 }
 
+impl Drop for Pump {
+    fn drop(&mut self) {
+        // Who polled it may be the caller itself, whom a wake at the end of its own call would only disturb.
+        self.link.waker.take();
+    }
+}
+
 impl Future for Pump {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        // Most bodies are gone before there is anything to wait for.
+        match this.advance(cx) {
+            Poll::Ready(Ok(())) if this.send_at_once() => return Poll::Ready(()),
+            Poll::Ready(Err(status)) => {
+                this.fail(status);
+                return Poll::Ready(());
+            }
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
         this.link.waker.register(cx.waker());
         loop {
             let unwanted = this.link.left.load(Ordering::Acquire) || this.stream.poll_reset(cx).is_ready();

@@ -15,7 +15,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use http_body::{Frame, SizeHint};
 use tokio::time::{self, Instant};
 use tonic::{Status, body::Body};
-use tower::{Layer, Service};
+use tower::Layer;
 
 use crate::{
     client::{
@@ -45,16 +45,8 @@ impl<S> Layer<S> for QuietLayer {
     }
 }
 
-impl<S: Stop> Service<Call> for Quiet<S> {
-    type Response = S::Response;
-    type Error = Failure;
-    type Future = AnswerFuture;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut call: Call) -> Self::Future {
+impl<S: Stop> Stop for Quiet<S> {
+    fn call(&self, mut call: Call) -> AnswerFuture {
         let Some(limit) = call.route.policy.stream_idle_timeout.value else { return self.inner.call(call) };
         let sounds = Arc::new(Sounds::new(limit, &call.route));
         call.body = Body::new(Sent { inner: std::mem::take(&mut call.body), sounds: Arc::clone(&sounds) });
@@ -70,7 +62,7 @@ async fn heed(answer: AnswerFuture, sounds: Arc<Sounds>) -> Answer {
         () = sounds.silence() => return Err(Failure::with_status(Outcome::TimedOut, sounds.expired())),
     };
     sounds.note();
-    if observe::code_of(answer.headers()).is_some() {
+    if observe::status_of(&answer).is_some() {
         return Ok(answer);
     }
     Ok(answer.map(|inner| Body::new(Received { inner: Some(inner), silence: None, sounds })))
@@ -218,7 +210,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_may_last_for_long_but_not_be_quiet_for_long() {
         for (gaps, received, ends) in [(&[9, 9, 9][..], 3, true), (&[9, 9, 11, 1], 2, false), (&[11], 0, false)] {
-            let mut stop =
+            let stop =
                 QuietLayer.layer(Mock::new(move |_, _| async { Ok(http::Response::new(messages(gaps))) }.boxed()));
             let begun = Instant::now();
             let mut body = stop.call(call()).await.unwrap().into_body();
@@ -244,7 +236,7 @@ mod tests {
     async fn what_is_sent_counts_as_what_is_received() {
         for (gaps, succeeds) in [(&[9, 9, 9][..], true), (&[9, 11, 9], false)] {
             let read = |call: Call| async move { call.body.collect().await.map(|_| mock::ok()).unwrap() };
-            let mut stop = QuietLayer.layer(Mock::new(move |call, _| read(call).boxed()));
+            let stop = QuietLayer.layer(Mock::new(move |call, _| read(call).boxed()));
             let mut call = call();
             call.body = messages(gaps);
             let answer = stop.call(call).await;

@@ -1,17 +1,13 @@
 //! Tries again, elsewhere, what no server acted on, and what may be repeated as far as the policy goes (gRFC A6).
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use opentelemetry::KeyValue;
 use rand::Rng as _;
 use tokio::time::{self, Instant};
 use tonic::Code;
-use tower::{Layer, Service};
+use tower::Layer;
 
 use crate::{
     backoff::Backoff,
@@ -19,8 +15,8 @@ use crate::{
         Answer, AnswerFuture, Stop,
         budget::{self, Budget},
         call::{self, Call, EndpointId, Route},
-        observe::code_of,
-        outcome::{Failure, Outcome},
+        observe::status_of,
+        outcome::Outcome,
         pushback::Pushback,
         replay::{Memory, Replay},
     },
@@ -36,9 +32,9 @@ use crate::{
 const MOST_UNPROCESSED: u32 = 5;
 
 /// Repeats attempts.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Retry<S> {
-    inner: S,
+    inner: Arc<S>,
     parts: Arc<Parts>,
 }
 
@@ -91,27 +87,19 @@ impl<S> Layer<S> for RetryLayer {
     type Service = Retry<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Retry { inner, parts: Arc::clone(&self.parts) }
+        Retry { inner: Arc::new(inner), parts: Arc::clone(&self.parts) }
     }
 }
 
-impl<S: Stop> Service<Call> for Retry<S> {
-    type Response = S::Response;
-    type Error = Failure;
-    type Future = AnswerFuture;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, call: Call) -> Self::Future {
-        attempts(self.inner.clone(), Arc::clone(&self.parts), call).boxed()
+impl<S: Stop> Stop for Retry<S> {
+    fn call(&self, call: Call) -> AnswerFuture {
+        attempts(Arc::clone(&self.inner), Arc::clone(&self.parts), call).boxed()
     }
 }
 
-async fn attempts<S: Stop>(mut inner: S, parts: Arc<Parts>, mut call: Call) -> Answer {
+async fn attempts<S: Stop>(inner: Arc<S>, parts: Arc<Parts>, mut call: Call) -> Answer {
     let Call { route, headers, .. } = &call;
-    let (route, headers, hash) = (route.clone(), headers.clone(), call.hash);
+    let (route, headers, hash) = (Arc::clone(route), headers.clone(), call.hash);
     let replay = Replay::new(std::mem::take(&mut call.body), parts.memory.clone());
     let before = call.previous;
     let mut history = History { tried: call.tried.clone(), ..History::new(&route) };
@@ -146,7 +134,7 @@ async fn attempts<S: Stop>(mut inner: S, parts: Arc<Parts>, mut call: Call) -> A
             hash,
             previous: before + history.repeated,
             retry: Some(call::Retry { transparent: again.transparent, reason: ended.how.name() }),
-            ..Call::first(route.clone(), headers.clone(), body)
+            ..Call::first(Arc::clone(&route), headers.clone(), body)
         };
     }
 }
@@ -208,7 +196,7 @@ impl Ended {
     fn of(answer: &Answer, endpoint: Option<EndpointId>) -> Option<Self> {
         match answer {
             Ok(answer) => {
-                let code = code_of(answer.headers())?;
+                let code = status_of(answer)?;
                 Some(Self { how: How::Status(code), pushback: Pushback::read(answer.headers()), endpoint })
             }
             Err(failure) => {

@@ -118,7 +118,7 @@ impl RouteTable {
             wait_for_ready: options.wait_for_ready,
             trace: context.trace.or_else(|| TraceContext::from_headers(&parts.headers)),
         };
-        Call::first(route, parts.headers, body)
+        Call::first(Arc::new(route), parts.headers, body)
     }
 }
 

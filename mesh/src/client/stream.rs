@@ -52,6 +52,10 @@ const DROPPED: [HeaderName; 11] = [
     HeaderName::from_static(MIRROR),
 ];
 
+/// Bytes that were read and may be sent anew are told to the peer once they are so many, or when more is waited for: of
+/// a small answer h2 tells them with its end. So few that all streams of a connection do not use up its window.
+const UNRELEASED: usize = 1024;
+
 /// What streams need to know of their endpoint.
 #[derive(Debug)]
 pub(crate) struct Remote {
@@ -67,7 +71,8 @@ pub(crate) async fn exchange(slot: Slot, remote: Arc<Remote>, call: Call) -> Ans
     let (head, Call { route, body, traffic, .. }) = head(&remote, call);
     let mut sender = slot.wire.sender.clone();
     let (response, stream) = sender.send_request(head, false).map_err(|error| unopened(&error, &remote))?;
-    let (mut pump, reader) = Pump::new(stream, body, remote.max_message_bytes, Arc::clone(&traffic), route.clone());
+    let (mut pump, reader) =
+        Pump::new(stream, body, remote.max_message_bytes, Arc::clone(&traffic), Arc::clone(&route));
     let finished = poll_fn(|cx| Poll::Ready(Pin::new(&mut pump).poll(cx).is_ready())).await;
     if finished {
         drop(pump);
@@ -79,14 +84,12 @@ pub(crate) async fn exchange(slot: Slot, remote: Arc<Remote>, call: Call) -> Ans
     let (parts, stream) = response.into_parts();
     check(parts.status, &parts.headers, &remote)?;
     slot.wire.note_answer();
-    if stream.is_end_stream() {
-        if code_of(&parts.headers).is_none() {
-            return Err(Failure::with_status(Outcome::Answered, unfinished(&remote)));
-        }
+    // Asked of h2 only where it matters: a body without frames ends without a status, too.
+    if code_of(&parts.headers).is_some() && stream.is_end_stream() {
         return Ok(Response::from_parts(parts, Body::empty()));
     }
     let limit = MessageLimit::new(remote.max_message_bytes);
-    let reply = Reply { stream, reader, slot, limit, remote, route, traffic, state: Reading::Messages };
+    let reply = Reply { stream, reader, slot, limit, remote, route, traffic, state: Reading::Messages, unreleased: 0 };
     Ok(Response::from_parts(parts, Body::new(reply)))
 }
 
@@ -229,25 +232,42 @@ struct Reply {
     slot: Slot,
     limit: MessageLimit,
     remote: Arc<Remote>,
-    route: Route,
+    route: Arc<Route>,
     traffic: Arc<Traffic>,
     state: Reading,
+    /// Bytes that were read, of which the peer was not told.
+    unreleased: usize,
 }
 
 impl Reply {
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
-        let Some(data) = ready!(self.stream.poll_data(cx)) else { return Poll::Ready(None) };
+        let Poll::Ready(data) = self.stream.poll_data(cx) else {
+            self.release();
+            return Poll::Pending;
+        };
+        let Some(data) = data else { return Poll::Ready(None) };
         let data = match data {
             Ok(data) => data,
             Err(error) => return Poll::Ready(Some(Err(self.failed(&error)))),
         };
-        // What was read may be sent anew; a stream that is closed has no window any more.
-        let _ = self.stream.flow_control().release_capacity(data.len());
+        self.unreleased += data.len();
+        if self.unreleased >= UNRELEASED {
+            self.release();
+        }
         let passed = self.limit.pass(&data).map_err(|found| too_large(&self.route, &self.remote, found));
         if let Ok(bytes) = passed {
             self.traffic.add_received(bytes);
         }
         Poll::Ready(Some(passed.map(|_| data)))
+    }
+
+    /// Tells the peer that what was read may be sent anew.
+    fn release(&mut self) {
+        let bytes = std::mem::take(&mut self.unreleased);
+        if bytes > 0 {
+            // A stream that is closed has no window any more.
+            let _ = self.stream.flow_control().release_capacity(bytes);
+        }
     }
 
     fn poll_status(&mut self, cx: &mut Context<'_>) -> Poll<Result<HeaderMap, Status>> {

@@ -1,19 +1,18 @@
 //! Gives a call its place in a trace: one span over all its attempts, and below it one for each (gRFC A72).
 
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
 use futures::FutureExt as _;
 use opentelemetry::trace::SpanKind;
 use tokio::time::Instant;
 use tonic::Code;
-use tower::{Layer, Service};
+use tower::Layer;
 
 use crate::{
     client::{
         AnswerFuture, Stop,
         call::Call,
         observe::{self, Observer},
-        outcome::Failure,
     },
     context::TraceContext,
     telemetry::{
@@ -62,16 +61,8 @@ impl<S> Layer<S> for TraceLayer {
     }
 }
 
-impl<S: Stop> Service<Call> for Traced<S> {
-    type Response = S::Response;
-    type Error = Failure;
-    type Future = AnswerFuture;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut call: Call) -> Self::Future {
+impl<S: Stop> Stop for Traced<S> {
+    fn call(&self, mut call: Call) -> AnswerFuture {
         let span = match self.subject {
             Subject::Call => begin_call(&self.tracer, &mut call),
             Subject::Attempt => begin_attempt(&self.tracer, &mut call),
@@ -102,7 +93,8 @@ fn begin_call(tracer: &Tracer, call: &mut Call) -> Span {
     let above = call.route.trace;
     let span = tracer.begin(SpanKind::Client, above, || method_span("Sent", call.route.path.path()));
     let place = span.context().or(above).unwrap_or_else(TraceContext::root);
-    call.route.trace = Some(place);
+    // Nobody else has the route yet.
+    Arc::make_mut(&mut call.route).trace = Some(place);
     place.to_headers(&mut call.headers);
     span
 }

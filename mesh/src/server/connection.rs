@@ -1,6 +1,6 @@
 //! One connection: its beginning, its limits, its calls, and its end.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use h2::{
@@ -12,13 +12,14 @@ use rand::Rng as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    task::{JoinError, JoinSet},
     time::{Instant, sleep, sleep_until, timeout},
 };
-use tracing::{debug, error};
+use tokio_util::task::TaskTracker;
+use tracing::debug;
 
 use crate::{
     backoff,
+    batch::Batch,
     config::ServerConfig,
     keepalive::{Heard, Heeded, Keepalive},
     random,
@@ -98,7 +99,7 @@ pub(crate) async fn serve<H: Handler>(
         Err(_) => return debug!(%remote, "a client was silent: closed"),
     };
     let info = ConnectInfo::new(remote);
-    Connection { connection, handler, info, calls: JoinSet::new(), phase }.run(&settings, heard).await;
+    Connection { connection, handler, info, calls: TaskTracker::new(), phase }.run(&settings, heard).await;
 }
 
 type Http2 = h2::server::Connection<Heeded<TcpStream>, Bytes>;
@@ -138,6 +139,12 @@ async fn refuse(stream: &mut TcpStream) -> io::Result<()> {
     timeout(FAREWELL, tokio::io::copy(&mut rest, &mut sink)).await.map_or(Ok(()), |copied| copied.map(drop))
 }
 
+/// Waits until no call runs, and then for a while.
+async fn rest(calls: &TaskTracker) {
+    calls.wait().await;
+    sleep(FAREWELL).await;
+}
+
 /// Waits until the instance leaves, or the connection is too old.
 async fn parting(phase: &Phase, aged: impl Future<Output = ()>) {
     tokio::select! {
@@ -159,7 +166,7 @@ struct Connection<H> {
     connection: Http2,
     handler: H,
     info: ConnectInfo,
-    calls: JoinSet<()>,
+    calls: TaskTracker,
     phase: Phase,
 }
 
@@ -169,37 +176,40 @@ impl<H: Handler> Connection<H> {
         let keepalive = Keepalive::new(pings, heard, settings.keepalive_interval, settings.keepalive_timeout);
         let mut silence = std::pin::pin!(keepalive.silence());
         let expiry = backoff::expiry(Instant::now(), settings.max_age, random::rng().random());
-        let (mut aged, mut leaving) = (std::pin::pin!(until(expiry)), false);
+        let (phase, calls) = (self.phase.clone(), self.calls.clone());
+        let mut parting = std::pin::pin!(parting(&phase, until(expiry)));
+        let mut over = std::pin::pin!(phase.over.cancelled());
+        let mut batch = Batch::default();
         loop {
-            let idle = leaving && self.calls.is_empty() && !self.connection.has_streams();
             tokio::select! {
-                accepted = self.connection.accept() => match accepted {
+                accepted = poll_fn(|cx| batch.poll(calls.len(), cx, |cx| self.connection.poll_accept(cx))) => match accepted {
                     Some(Ok((request, respond))) => self.begin(request, respond, settings.send_stall),
                     Some(Err(error)) => break self.lost(&error),
                     None => break,
                 },
-                Some(ended) = self.calls.join_next() => self.ended(ended),
-                () = parting(&self.phase, aged.as_mut()), if !leaving => {
+                () = &mut parting, if !calls.is_closed() => {
                     // Says GOAWAY twice (RFC 9113, section 6.8): calls that are already on their way are served.
                     self.connection.graceful_shutdown();
-                    leaving = true;
+                    calls.close();
+                }
+                () = rest(&calls), if calls.is_closed() => {
+                    // What calls left behind may still be on its way out.
+                    if !self.connection.has_streams() {
+                        break;
+                    }
                 }
                 () = &mut silence => break self.silent(),
-                () = sleep(FAREWELL), if idle => break,
-                () = self.phase.over.cancelled() => break,
+                () = &mut over => break,
             }
         }
-        self.calls.shutdown().await;
+        // Its streams are reset with it, and that ends the calls.
+        drop(self.connection);
+        calls.close();
+        calls.wait().await;
     }
 
     fn begin(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>, stall: Duration) {
         self.calls.spawn(stream::serve(self.handler.clone(), request, respond, self.info, stall));
-    }
-
-    fn ended(&self, ended: Result<(), JoinError>) {
-        if let Err(error) = ended {
-            error!(remote = %self.info.remote, %error, "a call broke off");
-        }
     }
 
     fn lost(&self, error: &h2::Error) {

@@ -148,15 +148,23 @@ async fn send_frame(
 async fn send_data(out: &mut SendStream<Bytes>, mut data: Bytes, stall: Duration) -> Result<(), h2::Error> {
     while !data.is_empty() {
         out.reserve_capacity(data.len());
-        let Ok(admitted) = timeout(stall, poll_fn(|cx| poll_capacity(out, cx))).await else {
-            // RESOURCE_EXHAUSTED to the caller (gRPC over HTTP/2, "Errors").
-            out.send_reset(Reason::ENHANCE_YOUR_CALM);
-            return Err(Reason::ENHANCE_YOUR_CALM.into());
+        let admitted = match out.capacity() {
+            0 => capacity(out, stall).await?,
+            admitted => admitted,
         };
-        let admitted = admitted?;
         out.send_data(data.split_to(admitted.min(data.len())), false)?;
     }
     Ok(())
+}
+
+/// Waits until the peer takes more.
+async fn capacity(out: &mut SendStream<Bytes>, stall: Duration) -> Result<usize, h2::Error> {
+    let Ok(admitted) = timeout(stall, poll_fn(|cx| poll_capacity(out, cx))).await else {
+        // RESOURCE_EXHAUSTED to the caller (gRPC over HTTP/2, "Errors").
+        out.send_reset(Reason::ENHANCE_YOUR_CALM);
+        return Err(Reason::ENHANCE_YOUR_CALM.into());
+    };
+    admitted
 }
 
 fn poll_capacity(out: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll<Result<usize, h2::Error>> {

@@ -88,6 +88,9 @@ impl Metrics {
 
     /// Notes what the attempts of one call after its first came to; of a call without any, nothing (gRFC A96).
     pub(crate) fn retried(&self, labels: &AttemptLabels, retries: Retries) {
+        if retries == Retries::default() {
+            return;
+        }
         let labels = labels.bare();
         if retries.repeated > 0 {
             self.instruments.call_retries.record(retries.repeated, &labels);

@@ -17,7 +17,7 @@ fn within(after: Duration) -> Option<Deadline> {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_never_ends_ends_at_its_deadline() {
     let begun = Instant::now();
-    let mut stop = bounded(Mock::new(|_, _| pending().boxed()));
+    let stop = bounded(Mock::new(|_, _| pending().boxed()));
     let after = Duration::from_millis(1_500);
     let failure = stop.call(mock::call(false, within(after))).await.unwrap_err();
     assert_eq!(begun.elapsed(), after);
@@ -28,7 +28,7 @@ async fn a_call_that_never_ends_ends_at_its_deadline() {
 #[tokio::test(start_paused = true)]
 async fn what_ends_below_at_the_same_instant_is_seen_first() {
     let after = Duration::from_secs(1);
-    let mut stop = bounded(Mock::new(move |_, _| {
+    let stop = bounded(Mock::new(move |_, _| {
         let ends = Instant::now() + after;
         async move {
             tokio::time::sleep_until(ends).await;
@@ -43,7 +43,7 @@ async fn what_ends_below_at_the_same_instant_is_seen_first() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_stalls_ends_at_the_deadline() {
     let begun = Instant::now();
-    let mut stop = bounded(Mock::new(|_, _| {
+    let stop = bounded(Mock::new(|_, _| {
         let stalls = futures::stream::pending::<Result<Frame<Bytes>, Status>>();
         async move { Ok(http::Response::new(Body::new(StreamBody::new(stalls)))) }.boxed()
     }));

@@ -47,7 +47,7 @@ impl Bench {
     }
 
     async fn answer(&self, answer: Answer) {
-        if let Ok(answer) = watch(async { answer }.boxed(), self.judge(None)).await {
+        if let Ok(answer) = watch(async { answer }.boxed(), self.judge(None), EndpointId(0)).await {
             let _ = answer.into_body().collect().await;
         }
     }
@@ -104,7 +104,7 @@ async fn a_caller_that_leaves_says_nothing_and_one_whose_time_is_up_does() {
         let deadline = Instant::now() + Duration::from_secs(5);
         for _ in 0..2 {
             let judge = bench.judge(Some(deadline));
-            let waiting = watch(std::future::pending().boxed(), judge);
+            let waiting = watch(std::future::pending().boxed(), judge, EndpointId(0));
             let _ = time::timeout_at(deadline - Duration::from_secs(5) + after, waiting).await;
         }
         assert_eq!(bench.seen() == Seen::Out, out, "left after {after:?}");

@@ -34,7 +34,7 @@ async fn calls_beyond_the_limit_wait_and_those_beyond_the_queue_are_refused_at_o
     let (mock, mut running) = (slow(), JoinSet::new());
     let stop = limit(2, 3).layer(mock.clone());
     for _ in 0..9 {
-        let call = stop.clone().call(mock::call(false, None));
+        let call = stop.call(mock::call(false, None));
         running.spawn(async move { (call.await.map(drop), time::Instant::now()) });
     }
     let (begun, mut ends, mut refused) = (time::Instant::now(), Vec::new(), 0);
@@ -54,7 +54,7 @@ async fn calls_beyond_the_limit_wait_and_those_beyond_the_queue_are_refused_at_o
 
 #[tokio::test(start_paused = true)]
 async fn a_place_is_taken_until_the_body_ends_or_is_dropped() {
-    let mut stop = limit(1, 0).layer(Mock::new(|_, _| async { mock::slow_body(SECOND) }.boxed()));
+    let stop = limit(1, 0).layer(Mock::new(|_, _| async { mock::slow_body(SECOND) }.boxed()));
     let begun = stop.call(mock::call(false, None)).await.unwrap();
     assert!(stop.call(mock::call(false, None)).await.is_err());
     drop(begun);
@@ -67,7 +67,7 @@ async fn a_place_is_taken_until_the_body_ends_or_is_dropped() {
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_leaves_gives_its_place_back_in_the_queue_too() {
-    let mut stop = limit(1, 1).layer(slow());
+    let stop = limit(1, 1).layer(slow());
     let mut running = stop.call(mock::call(false, None));
     let mut waiting = stop.call(mock::call(false, None));
     assert!(futures::poll!(&mut running).is_pending() && futures::poll!(&mut waiting).is_pending());
@@ -82,7 +82,7 @@ async fn a_caller_that_leaves_gives_its_place_back_in_the_queue_too() {
 #[tokio::test]
 async fn without_a_limit_everything_passes() {
     let policy = ClusterPolicy { limit: None, ..ClusterPolicy::default() };
-    let mut stop = LimitLayer::new(policy.into()).layer(Mock::new(|_, _| std::future::pending().boxed()));
+    let stop = LimitLayer::new(policy.into()).layer(Mock::new(|_, _| std::future::pending().boxed()));
     let mut calls: Vec<_> = (0..20_000).map(|_| stop.call(mock::call(false, None))).collect();
     for call in &mut calls {
         assert!(futures::poll!(call).is_pending());
@@ -118,7 +118,7 @@ proptest! {
                 time::sleep(Duration::from_millis(after)).await;
                 let mut call = mock::call(false, None);
                 call.previous = lasts as u32;
-                let answer = stop.clone().call(call);
+                let answer = stop.call(call);
                 running.spawn(async move { time::timeout(Duration::from_millis(patience), answer).await.is_ok() });
             }
             while running.join_next().await.is_some() {}
@@ -140,7 +140,7 @@ impl Drop for Leaving {
 #[tokio::test(start_paused = true)]
 async fn a_limit_that_changes_holds_for_the_next_call() {
     let live = Live::from(ClusterPolicy::default());
-    let mut stop = LimitLayer::new(live.clone()).layer(slow());
+    let stop = LimitLayer::new(live.clone()).layer(slow());
     let mut running = stop.call(mock::call(false, None));
     assert!(futures::poll!(&mut running).is_pending());
     live.accept(Some(Document::read(b"cluster: {limit: {concurrency: 1, queue: 0}}").unwrap())).unwrap();
@@ -153,7 +153,7 @@ async fn a_limit_that_changes_holds_for_the_next_call() {
 async fn who_waits_hears_of_a_limit_that_is_raised() {
     let limit = Some(LimitPolicy { concurrency: 1, queue: 5 });
     let live = Live::from(ClusterPolicy { limit, ..ClusterPolicy::default() });
-    let mut stop = LimitLayer::new(live.clone()).layer(Mock::new(|_, _| std::future::pending().boxed()));
+    let stop = LimitLayer::new(live.clone()).layer(Mock::new(|_, _| std::future::pending().boxed()));
     let mut calls: Vec<_> = (0..3).map(|_| stop.call(mock::call(false, None))).collect();
     for call in &mut calls {
         assert!(futures::poll!(call).is_pending());

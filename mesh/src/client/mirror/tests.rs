@@ -76,7 +76,7 @@ fn counted(telemetry: &Telemetry, result: &str) -> u64 {
 #[tokio::test(start_paused = true)]
 async fn a_copy_has_method_headers_deadline_and_message_of_its_call_and_is_marked() {
     let (other, telemetry) = (Arc::<Other>::default(), Telemetry::new().unwrap());
-    let mut stop = mirrored(&other, &telemetry, |_| {});
+    let stop = mirrored(&other, &telemetry, |_| {});
     stop.call(call(1_000)).await.unwrap();
     settle().await;
     let requests = other.requests.lock().unwrap();
@@ -94,7 +94,7 @@ async fn no_call_waits_for_its_copy_and_no_more_copies_are_under_way_than_allowe
     let gate = Arc::new(Notify::new());
     let other = Arc::new(Other { gate: Some(Arc::clone(&gate)), ..Other::default() });
     let telemetry = Telemetry::new().unwrap();
-    let mut stop = mirrored(&other, &telemetry, |mirror| mirror.max_in_flight = 2);
+    let stop = mirrored(&other, &telemetry, |mirror| mirror.max_in_flight = 2);
     let begun = Instant::now();
     for _ in 0..5 {
         assert!(stop.call(call(10)).now_or_never().is_some(), "it is answered though no copy is");
@@ -114,7 +114,7 @@ async fn no_call_waits_for_its_copy_and_no_more_copies_are_under_way_than_allowe
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_too_large_has_no_whole_copy() {
     let (other, telemetry) = (Arc::<Other>::default(), Telemetry::new().unwrap());
-    let mut stop = mirrored(&other, &telemetry, |mirror| mirror.max_bytes = 100);
+    let stop = mirrored(&other, &telemetry, |mirror| mirror.max_bytes = 100);
     for size in [100, 101] {
         stop.call(call(size)).await.unwrap();
         settle().await;
@@ -127,7 +127,7 @@ async fn a_request_that_is_too_large_has_no_whole_copy() {
 #[tokio::test(start_paused = true)]
 async fn only_a_share_is_copied_and_no_copy_is() {
     let (other, telemetry) = (Arc::<Other>::default(), Telemetry::new().unwrap());
-    let mut stop = mirrored(&other, &telemetry, |mirror| mirror.percent = 25.0);
+    let stop = mirrored(&other, &telemetry, |mirror| mirror.percent = 25.0);
     for _ in 0..400 {
         stop.call(call(0)).await.unwrap();
         settle().await;
@@ -135,9 +135,9 @@ async fn only_a_share_is_copied_and_no_copy_is() {
     // Within the 99.9 % bound of the binomial distribution.
     let copies = other.requests.lock().unwrap().len();
     assert!((71..=129).contains(&copies), "{copies} of 400");
-    let mut all = mirrored(&other, &telemetry, |_| {});
+    let all = mirrored(&other, &telemetry, |_| {});
     let mut copy = call(0);
-    copy.route.mirrored = true;
+    Arc::make_mut(&mut copy.route).mirrored = true;
     all.call(copy).await.unwrap();
     assert_eq!(other.requests.lock().unwrap().len(), copies);
 }

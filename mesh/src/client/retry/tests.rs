@@ -136,7 +136,7 @@ async fn a_call_made_for_a_retry_is_repeated_only_if_no_server_acted_on_it() {
     for (outcome, attempts) in [(Outcome::Lost, 1), (Outcome::TimedOut, 1), (Outcome::Refused, 6)] {
         let mock = ending(outcome);
         let mut call = mock::call(true, None);
-        call.route.for_retry = true;
+        Arc::make_mut(&mut call.route).for_retry = true;
         retry(mock.clone()).call(call).await.unwrap_err();
         assert_eq!(mock.calls(), attempts, "{outcome:?}");
     }
@@ -191,7 +191,7 @@ async fn a_service_that_fails_every_call_gets_no_more_retries_than_its_budget() 
     let mock = ending(Outcome::NeverSent);
     let stop = retry(mock.clone());
     for _ in 0..200 {
-        stop.clone().call(mock::call(false, None)).await.unwrap_err();
+        stop.call(mock::call(false, None)).await.unwrap_err();
     }
     assert!(mock.calls() <= 200 + 100 + 40, "{}", mock.calls());
 }

@@ -1,4 +1,4 @@
-//! What every stop keeps to: it is always ready, passes on what comes, and lets go of what is dropped.
+//! What every stop keeps to: it passes on what comes, and lets go of what is dropped.
 
 use std::{
     sync::{Arc, Weak},
@@ -11,7 +11,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use tokio::time::Instant;
 use tonic::{Status, body::Body};
-use tower::{Layer, Service as _};
+use tower::Layer;
 
 use super::mock::{self, Mock};
 use crate::{
@@ -36,7 +36,7 @@ fn call() -> crate::client::call::Call {
         per_try_timeout: Some(after),
         ..MethodPolicy::default()
     };
-    call.route.policy = Arc::new(Policy::new(None).with(Origin::CallSite, &said));
+    Arc::make_mut(&mut call.route).policy = Arc::new(Policy::new(None).with(Origin::CallSite, &said));
     call
 }
 
@@ -52,10 +52,7 @@ where
     L::Service: Stop,
 {
     let mock = Mock::new(|_, _| async { mock::slow_body(Duration::from_secs(1)) }.boxed());
-    let mut stop = layer.layer(mock.clone());
-    let ready = futures::future::poll_fn(|cx| stop.poll_ready(cx)).now_or_never();
-    assert!(matches!(ready, Some(Ok(()))), "{name} is always ready");
-    let answer = stop.call(call()).await.unwrap();
+    let answer = layer.layer(mock.clone()).call(call()).await.unwrap();
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "late", "{name} passes the answer on");
     assert_eq!(mock.calls(), 1, "{name} calls once what succeeds");
 

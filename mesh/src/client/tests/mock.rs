@@ -2,7 +2,6 @@
 
 use std::{
     sync::{Arc, Mutex},
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -12,11 +11,10 @@ use http::{HeaderMap, uri::PathAndQuery};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use tonic::{Status, body::Body};
-use tower::Service;
 
 use crate::{
     client::{
-        Answer, AnswerFuture,
+        Answer, AnswerFuture, Stop,
         call::{Call, Deadline, EndpointId, Route},
         outcome::{Failure, Outcome},
     },
@@ -43,16 +41,8 @@ impl Mock {
     }
 }
 
-impl Service<Call> for Mock {
-    type Response = http::Response<Body>;
-    type Error = Failure;
-    type Future = AnswerFuture;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, call: Call) -> Self::Future {
+impl Stop for Mock {
+    fn call(&self, call: Call) -> AnswerFuture {
         let mut calls = self.calls.lock().unwrap();
         *calls += 1;
         (self.run)(call, *calls - 1).boxed()
@@ -62,7 +52,7 @@ impl Service<Call> for Mock {
 /// A call of a method of which the call site says this.
 pub(crate) fn call_with(said: &MethodPolicy) -> Call {
     let mut call = call(false, None);
-    call.route.policy = Arc::new(Policy::new(None).with(Origin::CallSite, said));
+    Arc::make_mut(&mut call.route).policy = Arc::new(Policy::new(None).with(Origin::CallSite, said));
     call
 }
 
@@ -81,7 +71,7 @@ pub(crate) fn call(idempotent: bool, deadline: Option<Deadline>) -> Call {
         deadline,
         trace: None,
     };
-    Call::first(route, HeaderMap::new(), Body::empty())
+    Call::first(Arc::new(route), HeaderMap::new(), Body::empty())
 }
 
 pub(crate) fn ok() -> Answer {

@@ -49,7 +49,7 @@ fn attribute<'a>(span: &'a SpanData, key: &str) -> Option<&'a opentelemetry::Val
 #[tokio::test(start_paused = true)]
 async fn a_call_has_one_span_over_a_span_for_each_attempt_with_the_reason_of_a_retry() {
     let (recorded, seen) = (Recorded::default(), Carried::default());
-    let mut stack = stack(&recorded, 1.0, failing(&[Outcome::Refused, Outcome::Lost], &seen));
+    let stack = stack(&recorded, 1.0, failing(&[Outcome::Refused, Outcome::Lost], &seen));
     stack.call(mock::call(true, None)).await.unwrap();
     let spans = recorded.spans();
     let [refused, lost, answered, all] = &spans[..] else { panic!("{spans:?}") };
@@ -78,7 +78,7 @@ async fn what_is_not_recorded_passes_on_what_it_was_given_or_begins_a_trace() {
     let above = TraceContext::root();
     for trace in [Some(above), None] {
         let mut call = mock::call(true, None);
-        call.route.trace = trace;
+        Arc::make_mut(&mut call.route).trace = trace;
         stack(&recorded, 0.0, failing(&[], &seen)).call(call).await.unwrap();
     }
     assert!(recorded.spans().is_empty());
@@ -90,7 +90,7 @@ async fn what_is_not_recorded_passes_on_what_it_was_given_or_begins_a_trace() {
 #[tokio::test]
 async fn a_call_that_is_dropped_ends_as_cancelled() {
     let recorded = Recorded::default();
-    let mut stack = stack(&recorded, 1.0, Mock::new(|_, _| std::future::pending().boxed()));
+    let stack = stack(&recorded, 1.0, Mock::new(|_, _| std::future::pending().boxed()));
     assert!(stack.call(mock::call(false, None)).now_or_never().is_none());
     let spans = recorded.spans();
     assert_eq!(spans.len(), 2);

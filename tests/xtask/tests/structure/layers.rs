@@ -9,8 +9,8 @@ use crate::{
 /// `client` as a unit of its own. Units of one level do not know one another; within a unit anything goes but circles.
 const LEVELS: &[&[&str]] = &[
     &["error", "random"],
-    // Both walks use `context`, `keepalive` and `message_limit`, so that neither imports the other.
-    &["config", "grpc_timeout", "backoff", "context", "keepalive", "message_limit"],
+    // Both walks use `batch`, `context`, `keepalive` and `message_limit`, so that neither imports the other.
+    &["config", "grpc_timeout", "backoff", "context", "keepalive", "message_limit", "batch"],
     &["consul", "telemetry"],
     &["policy", "snapshot"],
     // Plain data of the two walks.
