@@ -1,7 +1,7 @@
 //! The rows of products.
 
-mod log;
-mod read;
+pub mod log;
+pub mod read;
 
 mod stock;
 pub mod write;
@@ -51,6 +51,12 @@ pub const SCHEMA: Schema = Schema {
             sqlite: include_str!("../migrations/sqlite/6_lists.sql"),
             postgres: include_str!("../migrations/postgres/6_lists.sql"),
         },
+        Migration {
+            version: 7,
+            description: "list by price",
+            sqlite: include_str!("../migrations/sqlite/7_price.sql"),
+            postgres: include_str!("../migrations/postgres/7_price.sql"),
+        },
     ],
 };
 
@@ -69,6 +75,7 @@ pub const LIST: List = List {
         Field::new("create_time", "create_time", Kind::Time),
         Field::new("update_time", "update_time", Kind::Time),
     ],
+    orders: &[&["price.currency_code", "price.units"]],
 };
 
 /// Products in a database.

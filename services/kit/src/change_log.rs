@@ -6,5 +6,5 @@ mod log;
 
 pub use self::{
     follow::Follower,
-    log::{Change, Kind, ReadError, TABLES, compact, newest, record, since, take},
+    log::{Change, Kind, ReadError, TABLES, append, compact, newest, since},
 };

@@ -4,6 +4,10 @@
 //! for each engine.
 
 mod pool;
+mod transaction;
+
+mod connection;
+mod lend;
 
 mod postgres;
 mod sqlite;
@@ -27,9 +31,10 @@ pub use self::{
     failure::Failure,
     listen::Listener,
     location::{Limits, Location, url},
-    pool::{Database, Transaction},
+    pool::Database,
     schema::{Migration, Schema},
     statement::{Row, Statement, Value},
+    transaction::Transaction,
     writer::Writer,
 };
 

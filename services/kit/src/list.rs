@@ -1,5 +1,7 @@
 //! A list of resources: which page of it is asked for (AIP-158, AIP-160, AIP-132), and the statement that reads it.
 
+use std::ops::ControlFlow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -7,7 +9,7 @@ use crate::{
     field::Field,
     filter::{self, Condition},
     order::{Order, Place},
-    page::{self, Page},
+    page::{Filling, Page},
     token,
     violation::Violations,
 };
@@ -26,6 +28,9 @@ pub struct List {
     pub table: &'static str,
     /// What it can be filtered and ordered by.
     pub fields: &'static [Field],
+    /// What it can be ordered by besides one field: the names of several, for which there is an index on their columns and
+    /// `seq`, in this order.
+    pub orders: &'static [&'static [&'static str]],
 }
 
 /// What a caller asks of a list, as it is in the request.
@@ -71,7 +76,7 @@ impl List {
         let size = violations.check("page_size", size).unwrap_or_default();
         let size = if size == 0 { DEFAULT_SIZE } else { size.min(MOST_ROWS) };
         let condition = violations.check("filter", filter::parse(asked.filter, self.fields));
-        let order = violations.check("order_by", Order::read(asked.order_by, self.fields));
+        let order = violations.check("order_by", Order::read(asked.order_by, self.fields, self.orders));
         let (Some(condition), Some(order)) = (condition, order) else {
             return Err(violations);
         };
@@ -95,12 +100,28 @@ impl Query {
     pub async fn page<T>(
         &self,
         database: &Database,
-        read: impl Fn(&Row) -> Result<T, sqlx::Error>,
-        measure: impl Fn(&T) -> usize,
-    ) -> Result<Page<T>, sqlx::Error> {
-        let rows = database.rows(self.statement());
-        let measured = |row: &Row| read(row).map(|value| (measure(&value), value));
-        let (rows, last) = page::fill(self.size, rows, measured).await?;
+        read: impl Fn(&Row) -> Result<T, sqlx::Error> + Send + Sync,
+        measure: impl Fn(&T) -> usize + Send + Sync,
+    ) -> Result<Page<T>, sqlx::Error>
+    where
+        T: Send,
+    {
+        let (mut filling, mut failed) = (Filling::new(self.size), None);
+        let take = |row: Row| match read(&row) {
+            Ok(value) => {
+                let bytes = measure(&value);
+                filling.take(row, value, bytes)
+            }
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        };
+        database.scan(self.statement(), take).await?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let (rows, last) = filling.finish();
         let next_token = last.map(|row| self.order.place(&row).map(|place| self.seal(place))).transpose()?;
         Ok(Page { rows, next_token: next_token.unwrap_or_default() })
     }

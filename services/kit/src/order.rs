@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The order of creation: what a list has unless told otherwise, and what follows where all else is equal.
-const CREATION: Key = Key { column: "seq", kind: KeyKind::Int, descending: false };
+const CREATION: Key = Key { column: "seq", kind: KeyKind::Int };
 /// Fields of one order.
 const MOST_FIELDS: usize = 3;
 /// Bytes of the longest order.
@@ -23,13 +23,14 @@ const LONGEST: usize = 1_000;
 pub(crate) struct Order {
     /// At least one; no two rows have the same in all of them.
     keys: Vec<Key>,
+    /// All of them from the largest to the smallest.
+    descending: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key {
     column: &'static str,
     kind: KeyKind,
-    descending: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,35 +48,34 @@ pub(crate) enum Place {
 }
 
 impl Order {
-    /// Reads `order_by` on these fields, as in `display_name desc, create_time`.
+    /// Reads `order_by` on these fields, as in `display_name desc`. Of several fields, it must be one of `orders`, in one
+    /// direction: those have an index, and no row is read that is not shown.
     ///
     /// # Errors
     ///
     /// The description of a field violation.
-    pub(crate) fn read(order_by: &str, fields: &[Field]) -> Result<Self, String> {
+    pub(crate) fn read(order_by: &str, fields: &[Field], orders: &[&[&str]]) -> Result<Self, String> {
         if order_by.trim().is_empty() {
-            return Ok(Self { keys: vec![CREATION] });
+            return Ok(Self { keys: vec![CREATION], descending: false });
         }
         let parts: Vec<_> = order_by.split(',').take(MOST_FIELDS + 1).collect();
         if parts.len() > MOST_FIELDS || order_by.len() > LONGEST {
             return Err(format!("must have at most {MOST_FIELDS} fields and {LONGEST} bytes"));
         }
-        let mut keys: Vec<Key> = Vec::new();
-        let mut is_complete = false;
-        for part in parts {
-            let (field, descending) = direction(part, fields)?;
-            if keys.iter().any(|key| key.column == field.column) {
-                return Err(format!("names {} twice", field.name));
-            }
-            is_complete |= field.unique;
-            keys.push(Key { column: field.column, kind: KeyKind::of(field.kind), descending });
+        let parts: Vec<_> = parts.into_iter().map(|part| direction(part, fields)).collect::<Result<_, _>>()?;
+        let named: Vec<_> = parts.iter().map(|(field, _)| field.name).collect();
+        if parts.len() > 1 && !orders.contains(&named.as_slice()) {
+            return Err(format!("has no index for {}: {}", named.join(", "), one_of(orders)));
         }
-        if !is_complete {
-            // The same direction, so that an index is read one way.
-            let descending = keys.last().is_some_and(|key| key.descending);
-            keys.push(Key { descending, ..CREATION });
+        let descending = parts.iter().any(|(_, descending)| *descending);
+        if !parts.iter().all(|(_, each)| *each == descending) {
+            return Err("must have desc behind each of its fields, or behind none".into());
         }
-        Ok(Self { keys })
+        let is_complete = parts.iter().any(|(field, _)| field.unique);
+        let keys = parts.iter().map(|(field, _)| Key { column: field.column, kind: KeyKind::of(field.kind) });
+        // The creation follows in the same direction, so that an index is read one way.
+        let keys = keys.chain((!is_complete).then_some(CREATION)).collect();
+        Ok(Self { keys, descending })
     }
 
     /// Returns the place of a row in the order.
@@ -105,64 +105,34 @@ impl Order {
     /// Returns the `seq` behind which a place is, if the order is that of creation.
     pub(crate) fn sequence(&self, place: &[Place]) -> Option<i64> {
         match (self.keys.as_slice(), place) {
-            ([key], [Place::Int(sequence)]) if *key == CREATION => Some(*sequence),
+            ([key], [Place::Int(sequence)]) if *key == CREATION && !self.descending => Some(*sequence),
             _ => None,
         }
     }
 
     /// Writes the columns, as they follow `order by`.
     pub(crate) fn write(&self, sql: &mut Writer) {
-        for (i, Key { column, descending, .. }) in self.keys.iter().enumerate() {
-            sql.push(if i == 0 { "" } else { ", " }).push(column).push(if *descending { " desc" } else { "" });
+        for (i, Key { column, .. }) in self.keys.iter().enumerate() {
+            sql.push(if i == 0 { "" } else { ", " }).push(column).push(if self.descending { " desc" } else { "" });
         }
     }
 
-    /// Writes a clause that is true of the rows behind a place.
+    /// Writes a clause that is true of the rows behind a place: of several columns a comparison of rows, for which both
+    /// engines use an index.
     pub(crate) fn write_after(&self, place: &[Place], sql: &mut Writer) {
-        let (first, rest) = self.keys.split_first().expect("there is at least one");
-        if rest.is_empty() {
-            sql.push(first.column).push(first.after()).bind(&place[0]);
-        } else if rest.iter().all(|key| key.descending == first.descending) {
-            self.write_row_after(place, sql);
-        } else {
-            // The first column alone bounds how much of its index is read.
-            sql.push(first.column).push(first.from()).bind(&place[0]).push(" and (");
-            self.write_each_after(place, sql);
-            sql.push(")");
+        let sign = if self.descending { " < " } else { " > " };
+        if let ([key], [value]) = (self.keys.as_slice(), place) {
+            sql.push(key.column).push(sign).bind(value);
+            return;
         }
-    }
-
-    /// Of one direction: a comparison of rows, for which both engines use an index.
-    fn write_row_after(&self, place: &[Place], sql: &mut Writer) {
         for (i, key) in self.keys.iter().enumerate() {
             sql.push(if i == 0 { "(" } else { ", " }).push(key.column);
         }
-        sql.push(")").push(self.keys[0].after());
+        sql.push(")").push(sign);
         for (i, value) in place.iter().enumerate() {
             sql.push(if i == 0 { "(" } else { ", " }).bind(value);
         }
         sql.push(")");
-    }
-
-    /// Of several directions: behind in one column, and equal in all before it.
-    fn write_each_after(&self, place: &[Place], sql: &mut Writer) {
-        for (i, key) in self.keys.iter().enumerate() {
-            sql.push(if i == 0 { "(" } else { " or (" });
-            for (equal, value) in self.keys.iter().zip(place).take(i) {
-                sql.push(equal.column).push(" = ").bind(value).push(" and ");
-            }
-            sql.push(key.column).push(key.after()).bind(&place[i]).push(")");
-        }
-    }
-}
-
-impl Key {
-    fn after(self) -> &'static str {
-        if self.descending { " < " } else { " > " }
-    }
-
-    fn from(self) -> &'static str {
-        if self.descending { " <= " } else { " >= " }
     }
 }
 
@@ -182,6 +152,13 @@ impl From<&Place> for Value {
             Place::Text(text) => text.as_str().into(),
         }
     }
+}
+
+/// Says which orders of several fields there are.
+fn one_of(orders: &[&[&str]]) -> String {
+    let orders: Vec<_> = orders.iter().map(|order| format!("\"{}\"", order.join(", "))).collect();
+    let several = if orders.is_empty() { String::new() } else { format!(" or {}", orders.join(" or ")) };
+    format!("order by one field{several}; where it is the same, the order of creation decides")
 }
 
 /// Reads one field with its direction.

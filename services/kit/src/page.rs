@@ -1,8 +1,6 @@
 //! Fills a page of a list (AIP-158).
 
-use std::pin::pin;
-
-use futures::{Stream, TryStreamExt as _};
+use std::ops::ControlFlow;
 
 /// Bytes after which a page is full: well below the 4 MiB that a message may have.
 const MOST_BYTES: usize = 2 << 20;
@@ -16,46 +14,54 @@ pub struct Page<T> {
     pub next_token: String,
 }
 
-/// Takes rows until the page is full, which is never before the first: `size` of them, or as many as fit into a
-/// message. `read` makes something of a row, and says about how many bytes that has on the wire.
-///
-/// Returns what was made, and, if more rows follow, the last row that was taken.
-///
-/// # Errors
-///
-/// The first of the rows, or of `read`.
-pub(crate) async fn fill<R, T, E>(
+/// A page that is filled row by row: with so many rows, or as many as fit into a message, and never with none if there is
+/// one.
+#[derive(Debug)]
+pub(crate) struct Filling<R, T> {
     size: usize,
-    rows: impl Stream<Item = Result<R, E>>,
-    read: impl Fn(&R) -> Result<(usize, T), E>,
-) -> Result<(Vec<T>, Option<R>), E> {
-    let mut rows = pin!(rows);
-    let (mut taken, mut bytes, mut last) = (Vec::new(), 0, None);
-    while let Some(row) = rows.try_next().await? {
-        let (more, value) = read(&row)?;
-        let fits = taken.is_empty() || bytes + more <= MOST_BYTES;
-        if taken.len() == size || !fits {
-            return Ok((taken, last));
-        }
-        bytes += more;
-        taken.push(value);
-        last = Some(row);
+    taken: Vec<T>,
+    bytes: usize,
+    last: Option<R>,
+    /// A row came that did not fit.
+    more: bool,
+}
+
+impl<R, T> Filling<R, T> {
+    pub(crate) fn new(size: usize) -> Self {
+        Self { size, taken: Vec::new(), bytes: 0, last: None, more: false }
     }
-    Ok((taken, None))
+
+    /// Takes a row and what was made of it, which has about so many bytes on the wire; nothing more if it does not fit.
+    pub(crate) fn take(&mut self, row: R, value: T, bytes: usize) -> ControlFlow<()> {
+        let fits = self.taken.is_empty() || self.bytes + bytes <= MOST_BYTES;
+        if self.taken.len() == self.size || !fits {
+            self.more = true;
+            return ControlFlow::Break(());
+        }
+        self.bytes += bytes;
+        self.taken.push(value);
+        self.last = Some(row);
+        ControlFlow::Continue(())
+    }
+
+    /// Returns what was made of the rows, and, if more rows follow, the last row that was taken.
+    pub(crate) fn finish(self) -> (Vec<T>, Option<R>) {
+        (self.taken, self.last.filter(|_| self.more))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use futures::{executor::block_on, stream};
-
     use super::*;
 
     /// Rows of so many bytes, each worth its place.
     fn filled(size: usize, rows: &[usize]) -> (usize, Option<usize>) {
-        let rows = rows.iter().copied().enumerate().map(Ok::<_, ()>);
-        let (taken, last) = block_on(fill(size, stream::iter(rows), |&(place, bytes)| Ok((bytes, place)))).unwrap();
+        let mut filling = Filling::new(size);
+        let all = rows.iter().enumerate().try_for_each(|(place, bytes)| filling.take(place, place, *bytes));
+        let (taken, last) = filling.finish();
+        assert_eq!((taken.len() == rows.len(), last.is_none()), (all.is_continue(), all.is_continue()));
         assert_eq!(taken, (0..taken.len()).collect::<Vec<_>>());
-        (taken.len(), last.map(|(place, _)| place))
+        (taken.len(), last)
     }
 
     #[test]

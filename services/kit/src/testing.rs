@@ -35,7 +35,26 @@ pub async fn plan(database: &Database, statement: Statement) -> Vec<String> {
     rows.iter().map(|row| row.text(column).expect("a plan has lines")).collect()
 }
 
-/// A database as an earlier release left it: what each engine's own tool wrote of one.
+/// Returns a schema as each of its earlier steps left it, the oldest first.
+pub fn earlier(schema: Schema) -> impl Iterator<Item = Schema> {
+    (1..schema.migrations.len()).map(move |steps| Schema { migrations: &schema.migrations[..steps], ..schema })
+}
+
+/// Opens an empty database at one step of its schema, writes by a statement that was right from the first step on, and
+/// leaves it.
+///
+/// # Panics
+///
+/// If the database refuses either.
+pub async fn left(url: &str, schema: Schema, written: &'static str) {
+    let database = database::open(url, schema).await.expect("an empty database is opened");
+    let mut transaction = database.begin().await.expect("it is there");
+    transaction.run(Statement::new(written)).await.expect("the first step takes it");
+    transaction.commit().await.expect("it lasts");
+    database.close().await;
+}
+
+/// A database as an earlier build left it: what each engine's own tool wrote of one.
 #[derive(Clone, Copy, Debug)]
 pub struct Dump {
     /// By `sqlite3 … .dump`.

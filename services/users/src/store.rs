@@ -48,6 +48,7 @@ pub const LIST: List = List {
         Field::new("create_time", "create_time", Kind::Time),
         Field::new("update_time", "update_time", Kind::Time),
     ],
+    orders: &[],
 };
 
 /// Bytes of a user on the wire besides its own text.
@@ -112,34 +113,30 @@ impl Store {
     ///
     /// [`Error::IdTaken`], [`Error::EmailTaken`].
     pub async fn insert(&self, new: New) -> Result<User, Error> {
+        if let Some(once) = &new.once {
+            return self.insert_once(once, &new).await;
+        }
+        let Some(row) = self.database.write(inserted(&new)).await? else {
+            return Err(taken(&new, self.database.optional(by_id(&new.id)).await?.as_ref()));
+        };
+        let user = user(&row)?;
+        self.copies.written(&user.id, &user).await;
+        Ok(user)
+    }
+
+    async fn insert_once(&self, once: &Once, new: &New) -> Result<User, Error> {
         let mut transaction = self.database.begin().await?;
-        if let Some(once) = &new.once
-            && let Some(answer) = once.claim::<User>(&mut transaction, new.now).await?
-        {
+        if let Some(answer) = once.claim::<User>(&mut transaction, new.now).await? {
             // It gives its connection back first.
             drop(transaction);
             self.copies.renew(&answer.id, || self.load(&answer.id)).await?;
             return Ok(answer);
         }
-        let insert = Statement::new(
-            "insert into users (id, display_name, email, email_key, create_time, update_time, revision)
-             values ($1, $2, $3, $4, $5, $5, 1) on conflict do nothing returning *",
-        )
-        .bind(new.id.as_str())
-        .bind(new.display_name)
-        .bind(new.email.as_str())
-        .bind(new.email_key)
-        .bind(new.now);
-        let Some(row) = transaction.optional(insert).await? else {
-            return Err(match transaction.optional(by_id(&new.id)).await? {
-                Some(_) => Error::IdTaken { name: format!("{USERS}/{}", new.id) },
-                None => Error::EmailTaken { email: new.email },
-            });
+        let Some(row) = transaction.optional(inserted(new)).await? else {
+            return Err(taken(new, transaction.optional(by_id(&new.id)).await?.as_ref()));
         };
         let user = user(&row)?;
-        if let Some(once) = &new.once {
-            once.keep(&mut transaction, &user).await?;
-        }
+        once.keep(&mut transaction, &user).await?;
         transaction.commit().await?;
         self.copies.written(&user.id, &user).await;
         Ok(user)
@@ -219,9 +216,7 @@ impl Store {
 
 /// Returns the user if the etag allows to change it. Nobody else changes it before the transaction ends.
 async fn current(transaction: &mut Transaction, id: &str, given_etag: &str) -> Result<User, Error> {
-    // A write that changes nothing locks the row, in every SQL.
-    let lock = Statement::new("update users set revision = revision where id = $1 returning *").bind(id);
-    let row = transaction.optional(lock).await?.ok_or_else(|| not_found(id))?;
+    let row = transaction.optional(lock(id)).await?.ok_or_else(|| not_found(id))?;
     let user = user(&row)?;
     if !etag::allows(given_etag, &user.etag()) {
         return Err(Error::Stale { name: user.name() });
@@ -229,8 +224,37 @@ async fn current(transaction: &mut Transaction, id: &str, given_etag: &str) -> R
     Ok(user)
 }
 
-fn by_id(id: &str) -> Statement {
+/// The statement that inserts a user; it gives no row if the id or the address is another's.
+fn inserted(new: &New) -> Statement {
+    Statement::new(
+        "insert into users (id, display_name, email, email_key, create_time, update_time, revision)
+         values ($1, $2, $3, $4, $5, $5, 1) on conflict do nothing returning *",
+    )
+    .bind(new.id.as_str())
+    .bind(new.display_name.as_str())
+    .bind(new.email.as_str())
+    .bind(new.email_key.as_str())
+    .bind(new.now)
+}
+
+/// Why a user was not inserted: there is one of its id, or else one of its address.
+fn taken(new: &New, of_id: Option<&Row>) -> Error {
+    match of_id {
+        Some(_) => Error::IdTaken { name: format!("{USERS}/{}", new.id) },
+        None => Error::EmailTaken { email: new.email.clone() },
+    }
+}
+
+/// The statement that reads a user.
+#[must_use]
+pub fn by_id(id: &str) -> Statement {
     Statement::new("select * from users where id = $1").bind(id)
+}
+
+/// The statement that locks a user, and reads it: a write that changes nothing, in every SQL.
+#[must_use]
+pub fn lock(id: &str) -> Statement {
+    Statement::new("update users set revision = revision where id = $1 returning *").bind(id)
 }
 
 fn not_found(id: &str) -> Error {

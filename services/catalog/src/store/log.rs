@@ -36,8 +36,14 @@ impl Store {
     ///
     /// [`Error::Database`].
     pub async fn present(&self, revision: i64, after: i64, most: i64) -> Result<Vec<Product>, Error> {
-        let select = "select * from products where seq > $1 and change_revision <= $2 order by seq limit $3";
-        let rows = self.database.all(Statement::new(select).bind(after).bind(revision).bind(most)).await?;
+        let rows = self.database.all(present(revision, after, most)).await?;
         Ok(rows.iter().map(row::product).collect::<Result<_, _>>()?)
     }
+}
+
+/// The statement that reads products after a sequence number that did not change after a revision.
+#[must_use]
+pub fn present(revision: i64, after: i64, most: i64) -> Statement {
+    let select = "select * from products where seq > $1 and change_revision <= $2 order by seq limit $3";
+    Statement::new(select).bind(after).bind(revision).bind(most)
 }

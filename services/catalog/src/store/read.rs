@@ -25,8 +25,7 @@ impl Store {
     }
 
     fn load(&self, id: &str) -> impl Future<Output = Result<Option<Product>, sqlx::Error>> + Send + use<> {
-        let select = Statement::new("select * from products where id = $1").bind(id);
-        let database = self.database.clone();
+        let (database, select) = (self.database.clone(), by_id(id));
         async move { database.optional(select).await?.as_ref().map(row::product).transpose() }
     }
 
@@ -36,19 +35,23 @@ impl Store {
     ///
     /// [`Error::Missing`], unless all exist.
     pub async fn get_all(&self, ids: &[&str]) -> Result<Vec<Product>, Error> {
-        let places: Vec<_> = (1..=ids.len()).map(|i| format!("${i}")).collect();
-        let select = Statement::built(format!("select * from products where id in ({})", places.join(", ")));
-        let select = ids.iter().fold(select, |select, id| select.bind(*id));
-        let mut found = HashMap::new();
-        for row in self.database.all(select).await? {
-            let product = row::product(&row)?;
-            found.insert(product.id.clone(), product);
+        let database = self.database.clone();
+        let load = |ids: Vec<String>| async move {
+            let mut found = HashMap::new();
+            for row in database.all(by_ids(&ids)).await? {
+                let product = row::product(&row)?;
+                found.insert(product.id.clone(), product);
+            }
+            Ok(found)
+        };
+        let found = self.copies.read_all(ids, load).await?;
+        let missing = ids.iter().zip(&found).filter(|(_, product)| product.is_none());
+        let missing: Vec<_> = missing.map(|(id, _)| format!("{PRODUCTS}/{id}")).collect();
+        if missing.is_empty() {
+            Ok(found.into_iter().flatten().collect())
+        } else {
+            Err(Error::Missing { names: missing })
         }
-        let missing: Vec<_> = ids.iter().filter(|id| !found.contains_key(**id)).collect();
-        if !missing.is_empty() {
-            return Err(Error::Missing { names: missing.into_iter().map(|id| format!("{PRODUCTS}/{id}")).collect() });
-        }
-        Ok(ids.iter().filter_map(|id| found.get(*id).cloned()).collect())
     }
 
     /// Returns a page of products.
@@ -78,6 +81,23 @@ impl Store {
     pub(crate) async fn repeated(&self, product: &Product) -> Result<(), Error> {
         Ok(self.copies.renew(&product.id, || self.load(&product.id)).await?)
     }
+}
+
+/// The statement that reads a product.
+#[must_use]
+pub fn by_id(id: &str) -> Statement {
+    Statement::new("select * from products where id = $1").bind(id)
+}
+
+/// The statement that reads several products; there is at least one.
+#[must_use]
+pub fn by_ids(ids: &[String]) -> Statement {
+    // Of few lengths, so that the engine has seen the statement before: the last one is asked for again.
+    let length = ids.len().next_power_of_two();
+    let places: Vec<_> = (1..=length).map(|i| format!("${i}")).collect();
+    let select = Statement::built(format!("select * from products where id in ({})", places.join(", ")));
+    let padded = ids.iter().chain(ids.last().into_iter().cycle()).take(length);
+    padded.fold(select, |select, id| select.bind(id.as_str()))
 }
 
 /// About how many bytes a product has on the wire.

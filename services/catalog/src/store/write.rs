@@ -68,7 +68,7 @@ impl Store {
         };
         let product = row::product(&row)?;
         // After the insert, which may wait for a deletion of the same id, which waits for its revision.
-        let revision = logged(&mut transaction, Kind::Created, &product).await?;
+        let revision = change_log::append(&mut transaction, Kind::Created, &product, time::now_micros()).await?;
         let place = Statement::new("update products set change_revision = $1 where seq = $2");
         transaction.run(place.bind(revision).bind(product.sequence)).await?;
         if let Some(once) = &once {
@@ -105,7 +105,7 @@ impl Store {
         let mut transaction = self.database.begin().await?;
         let old = current(&mut transaction, id, given_etag).await?;
         transaction.run(Statement::new("delete from products where seq = $1").bind(old.sequence)).await?;
-        logged(&mut transaction, Kind::Deleted, &old).await?;
+        change_log::append(&mut transaction, Kind::Deleted, &old, time::now_micros()).await?;
         transaction.commit().await?;
         self.copies.deleted(id, &old).await;
         Ok(())
@@ -134,10 +134,14 @@ impl Change {
 
 /// Returns the product, if there is one. Nobody else changes it before the transaction ends.
 pub(crate) async fn locked(transaction: &mut Transaction, id: &str) -> Result<Product, Error> {
-    // A write that changes nothing locks the row, in every SQL.
-    let lock = Statement::new("update products set revision = revision where id = $1 returning *").bind(id);
-    let row = transaction.optional(lock).await?.ok_or_else(|| Error::not_found(id))?;
+    let row = transaction.optional(lock(id)).await?.ok_or_else(|| Error::not_found(id))?;
     Ok(row::product(&row)?)
+}
+
+/// The statement that locks a product, and reads it: a write that changes nothing, in every SQL.
+#[must_use]
+pub fn lock(id: &str) -> Statement {
+    Statement::new("update products set revision = revision where id = $1 returning *").bind(id)
 }
 
 /// Writes all that may change of a product that is locked, as its next revision.
@@ -150,7 +154,7 @@ pub(crate) async fn save(transaction: &mut Transaction, product: Product, now: i
     // Another machine's clock may be ahead of ours: time never goes back.
     let update_time = now.max(product.update_time + 1);
     let product = Product { update_time, revision: product.revision + 1, ..product };
-    let revision = logged(transaction, Kind::Updated, &product).await?;
+    let revision = change_log::append(transaction, Kind::Updated, &product, time::now_micros()).await?;
     let update = row::bind(update, &product)
         .bind(product.reserved_quantity)
         .bind(product.update_time)
@@ -159,14 +163,6 @@ pub(crate) async fn save(transaction: &mut Transaction, product: Product, now: i
         .bind(product.sequence);
     transaction.run(update).await?;
     Ok(product)
-}
-
-/// Writes a change into the log, and returns its revision.
-async fn logged(transaction: &mut Transaction, kind: Kind, resource: &Product) -> Result<i64, sqlx::Error> {
-    let revision = change_log::take(transaction).await?;
-    let change = change_log::Change { revision, kind, resource };
-    change_log::record(transaction, &change, time::now_micros()).await?;
-    Ok(revision)
 }
 
 async fn current(transaction: &mut Transaction, id: &str, given_etag: &str) -> Result<Product, Error> {

@@ -1,11 +1,12 @@
-//! Databases of an earlier release, opened by this one.
+//! Databases of earlier builds, opened by this one.
 
 use selvedge_kit::testing::Dump;
 use selvedge_proto::catalog::v1::{ReserveStockRequest, WatchProductsRequest};
 
 use super::*;
 
-/// What 0.1.0 left: its schema, two products, three changes of them, and a reservation that it answered.
+/// What the build with the first five steps left: two products, three changes of them, and a reservation that it answered.
+/// When a release is made, what it leaves takes this one's place.
 const RELEASED: Dump =
     Dump { sqlite: include_str!("released/sqlite.sql"), postgres: include_str!("released/postgres.sql") };
 
@@ -15,7 +16,7 @@ fn committed_migrations_stay_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_database_of_an_earlier_release_keeps_its_data() {
+async fn a_database_of_an_earlier_build_keeps_its_data() {
     let folder = tempfile::tempdir().unwrap();
     let url = testing::restored(folder.path(), RELEASED).await;
     let mut client = Client::on(&url).await;
@@ -47,4 +48,26 @@ async fn a_database_of_an_earlier_release_keeps_its_data() {
 
     // Opened once more, nothing is left to do.
     assert_eq!(Client::on(&url).await.get("products/engine-1").await.unwrap(), engine);
+}
+
+#[tokio::test]
+async fn a_database_of_every_earlier_step_comes_up_with_its_data() {
+    let product =
+        "insert into products (id, display_name, description, price_currency, price_units, price_nanos, owner_id,
+         tags, available_quantity, create_time, update_time, revision)
+         values ('loom', 'Loom', '', 'EUR', 1, 0, 'ada1', '[\"wood\", \"\\\"large\\\"\"]', 1, 1, 1, 1)";
+    for earlier in testing::earlier(store::SCHEMA) {
+        let folder = tempfile::tempdir().unwrap();
+        let url = testing::shared(folder.path()).await;
+        testing::left(&url, earlier, product).await;
+        let mut client = Client::on(&url).await;
+        let step = earlier.newest();
+        for (filter, order_by) in [("tags:wood tags:\"\\\"large\\\"\"", ""), ("", "price.currency_code, price.units")] {
+            assert_eq!(client.listed(filter, order_by).await.unwrap(), ["loom"], "from step {step}");
+        }
+        let all = WatchProductsRequest { include_present: true, ..Default::default() };
+        let mut stream = client.client.watch_products(all).await.unwrap().into_inner();
+        let told = stream.message().await.unwrap().unwrap().product.unwrap();
+        assert_eq!((told.name.as_str(), told.reserved_quantity), ("products/loom", 0), "from step {step}");
+    }
 }

@@ -1,7 +1,16 @@
 //! The copies of one kind of resource: read through, and replaced by what is written.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    collections::HashMap,
+    future::Future,
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
 
+use futures::{
+    FutureExt as _, TryFutureExt as _,
+    future::{BoxFuture, Either, Shared, ready, try_join_all},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
@@ -60,8 +69,40 @@ where
         if let Some(copy) = copy {
             return Ok(copy);
         }
-        let begin = || filled(cache.clone(), key.clone(), self.kind.format, load());
-        Ok(self.loads.join(&key, begin).await?)
+        Ok(self.loads.join(&key, || self.filled(cache, &key, load().map_err(Arc::new))).await?)
+    }
+
+    /// Returns the resources of several ids, in their order: from their copies, and all others from the database at once.
+    /// `load` is given the ids that nobody is reading yet, each once.
+    ///
+    /// # Errors
+    ///
+    /// Those of `load`; never one of the cache.
+    pub async fn read_all<F>(
+        &self,
+        ids: &[&str],
+        load: impl FnOnce(Vec<String>) -> F + Send + 'static,
+    ) -> Result<Vec<Option<T>>, Failure>
+    where
+        F: Future<Output = Result<HashMap<String, T>, sqlx::Error>> + Send + 'static,
+    {
+        let Some(cache) = self.cache.opened() else {
+            let found = load(ids.iter().map(ToString::to_string).collect()).await?;
+            return Ok(ids.iter().map(|id| found.get(*id).cloned()).collect());
+        };
+        let keys: Vec<_> = ids.iter().map(|id| self.key(cache, id)).collect();
+        let batch = Batch::new(load);
+        let reads = cache.get_all(&keys).await.into_iter().zip(ids.iter().zip(&keys)).map(|(said, (id, key))| {
+            let (read, copy) = self.copy(said);
+            cache.measure.read(self.kind.collection, read);
+            match copy {
+                Some(copy) => Either::Left(ready(Ok(copy))),
+                None => Either::Right(self.loads.join(key, || self.filled(cache, key, batch.of(id)))),
+            }
+        });
+        // All have said what they want before the first one waits.
+        let reads: Vec<_> = reads.collect();
+        Ok(try_join_all(reads).await?)
     }
 
     /// Replaces the copy of an id by what a write left. It was committed, and is not answered yet.
@@ -100,6 +141,23 @@ where
         self.loads.forget(&key);
     }
 
+    /// Loads a resource, and puts it into the cache. It begins now.
+    fn filled(
+        &self,
+        cache: &Opened,
+        key: &str,
+        load: impl Future<Output = Loaded<T>> + Send + 'static,
+    ) -> impl Future<Output = Loaded<T>> + Send + 'static {
+        let (cache, key, format, begun) = (cache.clone(), key.to_owned(), self.kind.format, Instant::now());
+        async move {
+            let found = load.await?;
+            let version = found.as_ref().map_or(Version::MISSING, Versioned::version);
+            let entry = Entry::new(version, format, found.as_ref());
+            cache.fill(&key, &entry, begun).await;
+            Ok(found)
+        }
+    }
+
     fn copy(&self, said: Said) -> (Read, Option<Option<T>>) {
         match said {
             Said::There(body) => match entry::read(&body, self.kind.format) {
@@ -116,17 +174,34 @@ where
     }
 }
 
-/// Loads a resource, and puts it into the cache.
-async fn filled<T: Versioned + Serialize>(
-    cache: Opened,
-    key: String,
-    format: i64,
-    load: impl Future<Output = Result<Option<T>, sqlx::Error>>,
-) -> Loaded<T> {
-    let begun = Instant::now();
-    let found = load.await.map_err(Arc::new)?;
-    let version = found.as_ref().map_or(Version::MISSING, Versioned::version);
-    let entry = Entry::new(version, format, found.as_ref());
-    cache.fill(&key, &entry, begun).await;
-    Ok(found)
+/// One read of the database for several.
+struct Batch<T> {
+    wanted: Arc<Mutex<Vec<String>>>,
+    found: Shared<BoxFuture<'static, Found<T>>>,
+}
+
+/// What there is of several ids, or why that is not known.
+type Found<T> = Result<Arc<HashMap<String, T>>, Arc<sqlx::Error>>;
+
+impl<T: Clone + Send + Sync + 'static> Batch<T> {
+    /// Reads what is wanted by then when the first one waits for it.
+    fn new<F>(load: impl FnOnce(Vec<String>) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<HashMap<String, T>, sqlx::Error>> + Send + 'static,
+    {
+        let wanted = Arc::<Mutex<Vec<String>>>::default();
+        let all = Arc::clone(&wanted);
+        let found = async move {
+            let ids = mem::take(&mut *all.lock().unwrap_or_else(PoisonError::into_inner));
+            load(ids).await.map(Arc::new).map_err(Arc::new)
+        };
+        Self { wanted, found: found.boxed().shared() }
+    }
+
+    /// Wants an id, and waits for what was found of it.
+    fn of(&self, id: &str) -> impl Future<Output = Loaded<T>> + Send + use<T> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).push(id.to_owned());
+        let (found, id) = (self.found.clone(), id.to_owned());
+        async move { Ok(found.await?.get(&id).cloned()) }
+    }
 }

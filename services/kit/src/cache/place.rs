@@ -45,6 +45,16 @@ pub(crate) enum Said {
     Silent(Silence),
 }
 
+impl Said {
+    fn of(said: Result<Option<Bytes>, Silence>) -> Self {
+        match said {
+            Ok(Some(body)) => Self::There(body),
+            Ok(None) => Self::Nothing,
+            Err(silence) => Self::Silent(silence),
+        }
+    }
+}
+
 impl Cache {
     /// Opens a cache for a service. One that cannot be reached is no error.
     ///
@@ -74,10 +84,17 @@ impl Opened {
             // Boxed, as below: what asks Redis is large, and part of every call.
             Place::Redis(redis) => Box::pin(redis.get(key)).await,
         };
-        match said {
-            Ok(Some(body)) => Said::There(body),
-            Ok(None) => Said::Nothing,
-            Err(silence) => Said::Silent(silence),
+        Said::of(said)
+    }
+
+    /// Asks for several at once.
+    pub(crate) async fn get_all(&self, keys: &[String]) -> Vec<Said> {
+        match &self.place {
+            Place::Memory(memory) => keys.iter().map(|key| Said::of(Ok(memory.get(key)))).collect(),
+            Place::Redis(redis) => match Box::pin(redis.get_all(keys)).await {
+                Ok(bodies) => bodies.into_iter().map(|body| Said::of(Ok(body))).collect(),
+                Err(silence) => vec![Said::Silent(silence); keys.len()],
+            },
         }
     }
 

@@ -1,7 +1,7 @@
 //! Copies in Redis. It is asked only while it answers: what takes too long costs one call its time, and then no call
 //! until it answers again.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, iter, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use fred::{
@@ -78,8 +78,14 @@ impl Redis {
 
     /// Returns the body of an entry, if there is one.
     pub(crate) async fn get(&self, key: &str) -> Result<Option<Bytes>, Silence> {
-        let value: Option<Bytes> = self.asked(self.client.get(key)).await?;
-        Ok(value.filter(|value| value.len() >= Version::DIGITS).map(|value| value.slice(Version::DIGITS..)))
+        Ok(body(self.asked(self.client.get(key)).await?))
+    }
+
+    /// Returns the bodies of several entries, in the order of the keys.
+    pub(crate) async fn get_all(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, Silence> {
+        let values: Vec<Option<Bytes>> = self.asked(self.client.mget(keys.to_vec())).await?;
+        // It has one for each, whatever answers.
+        Ok(values.into_iter().map(body).chain(iter::repeat(None)).take(keys.len()).collect())
     }
 
     /// Puts an entry in, unless what is there is as new.
@@ -180,6 +186,11 @@ impl Keeper {
             Err(_) => Err(format!("no answer within {} ms", self.timeout.as_millis())),
         }
     }
+}
+
+/// Returns what follows the version in a value.
+fn body(value: Option<Bytes>) -> Option<Bytes> {
+    value.filter(|value| value.len() >= Version::DIGITS).map(|value| value.slice(Version::DIGITS..))
 }
 
 fn client(server: &Server, timeout: Duration) -> Result<Client, Error> {

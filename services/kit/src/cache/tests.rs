@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -138,6 +138,48 @@ async fn of_many_who_want_the_same_one_asks_the_database() {
     assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
 
+/// Reads several where the database has all but `none`: what was found, and what the database was asked for.
+async fn read_all(copies: &Copies<Thing>, ids: &[&str]) -> (Vec<Option<Thing>>, Vec<String>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&asked);
+    let load = |ids: Vec<String>| async move {
+        told.lock().unwrap().extend(ids.clone());
+        Ok(ids.into_iter().filter(|id| id != "none").map(|id| (id, thing(1, 1))).collect())
+    };
+    let found = copies.read_all(ids, load).await.unwrap();
+    let asked = asked.lock().unwrap().clone();
+    (found, asked)
+}
+
+#[tokio::test]
+async fn of_several_the_database_is_asked_once_for_those_without_a_copy() {
+    let (copies, telemetry) = in_memory(Limits::default());
+    copies.written("b", &thing(1, 7)).await;
+    let (found, asked) = read_all(&copies, &["c", "b", "none", "a", "c"]).await;
+    assert_eq!(found, [Some(thing(1, 1)), Some(thing(1, 7)), None, Some(thing(1, 1)), Some(thing(1, 1))]);
+    assert_eq!(asked, ["c", "none", "a"]);
+    assert_eq!((counted(&telemetry, "miss"), counted(&telemetry, "hit")), (4, 1));
+    // All of it is remembered, also that there is none.
+    assert_eq!(read_all(&copies, &["none", "a", "c"]).await, (vec![None, found[3].clone(), found[0].clone()], vec![]));
+    assert_eq!(read(&copies, None).await, Some(thing(1, 1)));
+}
+
+#[tokio::test]
+async fn several_join_the_reads_that_are_under_way() {
+    let (copies, _) = in_memory(Limits::default());
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    let slow = copies.read("a", || async { Ok(answered.await.ok()) });
+    let several = async {
+        let (found, asked) = read_all(&copies, &["a", "b"]).await;
+        assert_eq!((found, asked), (vec![Some(thing(1, 9)), Some(thing(1, 1))], vec!["b".to_owned()]));
+    };
+    let (mut slow, mut several) = (std::pin::pin!(slow), std::pin::pin!(several));
+    assert!(futures::poll!(&mut slow).is_pending() && futures::poll!(&mut several).is_pending());
+    answer.send(thing(1, 9)).unwrap();
+    let (slow, ()) = tokio::join!(slow, several);
+    assert_eq!(slow.unwrap(), Some(thing(1, 9)));
+}
+
 #[tokio::test]
 async fn what_the_database_refuses_is_not_remembered() {
     let (copies, _) = in_memory(Limits::default());
@@ -167,6 +209,7 @@ async fn without_a_cache_every_read_asks_the_database() {
     copies.written("a", &thing(1, 1)).await;
     assert_eq!(read(&copies, None).await, None);
     assert_eq!(read(&copies, Some(thing(1, 2))).await, Some(thing(1, 2)));
+    assert_eq!(read_all(&copies, &["none", "a"]).await.1, ["none", "a"]);
 }
 
 /// A server that takes connections and says nothing.
@@ -187,6 +230,7 @@ async fn a_redis_that_says_nothing_is_not_waited_for() {
         copies.written("a", &thing(1, revision)).await;
         assert_eq!(read(&copies, Some(thing(1, revision))).await, Some(thing(1, revision)));
     }
+    assert_eq!(read_all(&copies, &["a", "none"]).await.0, [Some(thing(1, 1)), None]);
     assert!(begun.elapsed() < limits.timeout);
-    assert_eq!(counted(&telemetry, "away"), 100);
+    assert_eq!(counted(&telemetry, "away"), 102);
 }

@@ -72,36 +72,37 @@ pub enum ReadError {
     Database(#[from] sqlx::Error),
 }
 
-/// Takes the next revision; others wait for theirs until the transaction ends. It comes after all other locks of the
-/// transaction, so that no two wait for one another.
+/// Writes a change under the next revision, and returns that; others wait for theirs until the transaction ends. It comes
+/// after all other locks of the transaction, so that no two wait for one another. Who listens hears of it at the commit.
 ///
 /// # Errors
 ///
 /// Those of the engine.
-pub async fn take(transaction: &mut Transaction) -> Result<i64, sqlx::Error> {
-    let next = Statement::new("update change_clock set revision = revision + 1 where id = 1 returning revision");
-    transaction.one(next).await?.int("revision")
+pub async fn append<T: Serialize>(
+    transaction: &mut Transaction,
+    kind: Kind,
+    resource: &T,
+    now: i64,
+) -> Result<i64, sqlx::Error> {
+    let resource = serde_json::to_string(resource).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let bound = |statement: Statement| statement.bind(kind.as_str()).bind(resource).bind(now);
+    if transaction.tells() {
+        return transaction.one(bound(Statement::new(APPEND_AND_TELL)).bind(CHANNEL)).await?.int("revision");
+    }
+    transaction.run(Statement::new("update change_clock set revision = revision + 1 where id = 1")).await?;
+    transaction.one(bound(Statement::new(APPEND))).await?.int("revision")
 }
 
-/// Writes a change under a revision that the transaction took.
-///
-/// # Errors
-///
-/// Those of the engine.
-pub async fn record<T: Serialize>(
-    transaction: &mut Transaction,
-    change: &Change<&T>,
-    now: i64,
-) -> Result<(), sqlx::Error> {
-    let resource = serde_json::to_string(change.resource).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let insert = Statement::new("insert into changes (revision, kind, resource, create_time) values ($1, $2, $3, $4)")
-        .bind(change.revision)
-        .bind(change.kind.as_str())
-        .bind(resource)
-        .bind(now);
-    transaction.run(insert).await?;
-    transaction.tell(CHANNEL, &change.revision.to_string()).await
-}
+/// After the clock went on.
+const APPEND: &str = "insert into changes (revision, kind, resource, create_time)
+     select revision, $1, $2, $3 from change_clock where id = 1 returning revision";
+
+/// All at once: each statement is a way to the server and back, while others wait for the clock.
+const APPEND_AND_TELL: &str = "
+with clock as (update change_clock set revision = revision + 1 where id = 1 returning revision),
+     change as (insert into changes (revision, kind, resource, create_time)
+                select revision, $1::text, $2::text, $3::bigint from clock returning revision)
+select change.revision from change, pg_notify($4::text || '_' || current_schema(), change.revision::text)";
 
 /// Returns the newest revision.
 ///

@@ -41,6 +41,18 @@ impl Failure {
         }
     }
 
+    /// Says whether the connection itself is gone: what was asked over it may go well over another one.
+    pub(crate) fn is_of_connection(error: &sqlx::Error) -> bool {
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
+            // 57P01 to 57P03: the server stops, crashed, or starts. 57P05: it was idle for too long.
+            sqlx::Error::Database(error) => {
+                error.code().is_some_and(|code| code.len() == 5 && (code.starts_with("08") || code.starts_with("57P")))
+            }
+            _ => false,
+        }
+    }
+
     /// Logs the failure, and returns the status that a caller sees: UNAVAILABLE or INTERNAL, without internals.
     #[must_use]
     pub fn to_status(&self, details: Details) -> Status {

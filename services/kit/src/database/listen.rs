@@ -2,10 +2,7 @@
 
 use sqlx::postgres::{PgListener, PgPoolOptions};
 
-use crate::database::{
-    pool::{Database, Transaction},
-    statement::Statement,
-};
+use crate::database::{pool::Database, statement::Statement, transaction::Transaction};
 
 /// Hears what is told on a channel.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
-//! The connections to a database, and what is done over them.
+//! The connections to a database, and what is read over them.
 
 use std::{
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -8,20 +9,17 @@ use std::{
     time::Duration,
 };
 
-use futures::{
-    Stream, StreamExt as _, TryStreamExt as _,
-    future::{Either, ready},
-    stream::{self, BoxStream},
-};
 use selvedge::Context;
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, postgres::PgConnectOptions};
 use tokio::time::{Instant, timeout};
 
-use crate::database::statement::{Row, Statement};
-
-/// A transaction that writes takes SQLite's lock at its begin. A deferred one could find on its first write that
-/// another wrote meanwhile, and then no waiting helps it.
-const BEGIN_WRITE: &str = "begin immediate";
+use crate::database::{
+    connection::Connection,
+    failure::Failure,
+    lend::Lender,
+    statement::{Row, Statement},
+    transaction::Transaction,
+};
 
 /// A pool of connections to a database whose schema is up to date. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -33,20 +31,8 @@ pub struct Database {
 
 #[derive(Clone, Debug)]
 enum Pool {
-    Sqlite(SqlitePool),
-    Postgres(PgPool),
-}
-
-/// Writes that happen all or not at all: without [`Transaction::commit`], not at all.
-#[derive(Debug)]
-pub struct Transaction {
-    inner: Inner,
-}
-
-#[derive(Debug)]
-enum Inner {
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
-    Postgres(sqlx::Transaction<'static, Postgres>),
+    Sqlite(Lender<Sqlite>),
+    Postgres(Lender<Postgres>),
 }
 
 impl Database {
@@ -56,51 +42,101 @@ impl Database {
     ///
     /// That there is no connection, or that another writes for too long.
     pub async fn begin(&self) -> Result<Transaction, sqlx::Error> {
-        let inner = match &self.pool {
-            Pool::Sqlite(pool) => Inner::Sqlite(self.in_time(pool.begin_with(BEGIN_WRITE)).await?),
-            Pool::Postgres(pool) => Inner::Postgres(self.in_time(pool.begin()).await?),
-        };
-        Ok(Transaction { inner })
+        let connection = self.connection().await?;
+        match self.in_time(Transaction::begin(connection)).await {
+            // Nothing was done yet.
+            Err(error) if Failure::is_of_connection(&error) => {
+                self.in_time(Transaction::begin(self.another().await?)).await
+            }
+            begun => begun,
+        }
     }
 
-    /// Returns the first row that a statement gives, if it gives one.
+    /// Returns the first row that a statement gives, if it gives one. It must be one that reads: over a connection that
+    /// broke it is sent again.
     ///
     /// # Errors
     ///
     /// Those of the engine.
     pub async fn optional(&self, statement: Statement) -> Result<Option<Row>, sqlx::Error> {
-        match &self.pool {
-            Pool::Sqlite(pool) => {
-                let mut connection = self.in_time(pool.acquire()).await?;
-                Ok(statement.sqlite().fetch_optional(&mut *connection).await?.map(Row::from))
-            }
-            Pool::Postgres(pool) => {
-                let mut connection = self.in_time(pool.acquire()).await?;
-                Ok(statement.postgres().fetch_optional(&mut *connection).await?.map(Row::from))
-            }
+        let mut connection = self.connection().await?;
+        let mut found = connection.optional(&statement).await;
+        if found.as_ref().is_err_and(Failure::is_of_connection) {
+            drop(connection);
+            connection = self.another().await?;
+            found = connection.optional(&statement).await;
         }
+        let found = found?;
+        connection.give_back();
+        Ok(found)
     }
 
-    /// Returns all rows that a statement gives.
+    /// Returns all rows that a statement gives. It must be one that reads, as that of [`Database::optional`].
     ///
     /// # Errors
     ///
     /// Those of the engine.
     pub async fn all(&self, statement: Statement) -> Result<Vec<Row>, sqlx::Error> {
-        self.rows(statement).try_collect().await
+        let mut rows = Vec::new();
+        let each = |row| {
+            rows.push(row);
+            ControlFlow::Continue(())
+        };
+        self.scan(statement, each).await?;
+        Ok(rows)
     }
 
-    /// Returns the rows of a statement as they come: whoever has enough drops the stream.
-    pub fn rows(&self, statement: Statement) -> impl Stream<Item = Result<Row, sqlx::Error>> + Send + use<> {
-        let rows: BoxStream<'static, _> = match &self.pool {
-            Pool::Sqlite(pool) => statement.sqlite().fetch(pool).map_ok(Row::from).boxed(),
-            Pool::Postgres(pool) => statement.postgres().fetch(pool).map_ok(Row::from).boxed(),
+    /// Hands on the rows that a statement gives as they come, until `each` has enough. It must be one that reads, as that
+    /// of [`Database::optional`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the engine.
+    pub async fn scan(
+        &self,
+        statement: Statement,
+        mut each: impl FnMut(Row) -> ControlFlow<()> + Send,
+    ) -> Result<(), sqlx::Error> {
+        let any = AtomicBool::new(false);
+        let mut each = |row| {
+            any.store(true, Ordering::Relaxed);
+            each(row)
         };
-        if self.is_away() {
-            Either::Left(stream::once(ready(Err(sqlx::Error::PoolTimedOut))))
-        } else {
-            Either::Right(rows)
+        let mut connection = self.connection().await?;
+        let mut read = connection.scan(&statement, &mut each).await;
+        if !any.load(Ordering::Relaxed) && read.as_ref().is_err_and(Failure::is_of_connection) {
+            drop(connection);
+            connection = self.another().await?;
+            read = connection.scan(&statement, &mut each).await;
         }
+        // Of rows that were left, the pool gets rid.
+        if read? {
+            connection.give_back();
+        }
+        Ok(())
+    }
+
+    /// Writes by one statement, which happens whole or not at all, and returns the first row that it gives. It is sent once:
+    /// of a connection that broke nobody knows whether it was done.
+    ///
+    /// # Errors
+    ///
+    /// Those of the engine.
+    pub async fn write(&self, statement: Statement) -> Result<Option<Row>, sqlx::Error> {
+        let mut connection = self.connection().await?;
+        let mut first = None;
+        let mut each = |row| {
+            first.get_or_insert(row);
+            ControlFlow::Continue(())
+        };
+        // To its end, which is when it lasts.
+        let written = connection.scan(&statement, &mut each).await;
+        if written.as_ref().is_err_and(Failure::is_of_connection) {
+            self.forget();
+        }
+        written?;
+        connection.give_back();
+        Ok(first)
     }
 
     /// Says whether the database answers: while it does not, calls fail at once instead of waiting for it.
@@ -114,11 +150,45 @@ impl Database {
 
     /// Asks a file for something that is not remembered, also while it is away; nothing of a server.
     pub(crate) async fn ask_file(&self) -> Result<(), sqlx::Error> {
+        let Pool::Sqlite(lender) = &self.pool else { return Ok(()) };
+        let mut connection = Connection::Sqlite(lender.lend().await?);
+        connection.optional(&Statement::new("select 1 from sqlite_schema limit 1")).await?;
+        connection.give_back();
+        Ok(())
+    }
+
+    /// Returns a connection: one that was used a moment ago, or else one that is known to be good.
+    async fn connection(&self) -> Result<Connection, sqlx::Error> {
+        if self.is_away() {
+            return Err(sqlx::Error::PoolTimedOut);
+        }
+        let spare = match &self.pool {
+            Pool::Sqlite(lender) => lender.spare().map(Connection::Sqlite),
+            Pool::Postgres(lender) => lender.spare().map(Connection::Postgres),
+        };
+        match spare {
+            Some(connection) => Ok(connection),
+            None => self.in_time(self.lend()).await,
+        }
+    }
+
+    /// Returns a connection that is known to be good, after one was not.
+    async fn another(&self) -> Result<Connection, sqlx::Error> {
+        self.forget();
+        self.in_time(self.lend()).await
+    }
+
+    fn forget(&self) {
         match &self.pool {
-            Pool::Sqlite(pool) => {
-                sqlx::query("select 1 from sqlite_schema limit 1").fetch_optional(pool).await.map(drop)
-            }
-            Pool::Postgres(_) => Ok(()),
+            Pool::Sqlite(lender) => lender.forget(),
+            Pool::Postgres(lender) => lender.forget(),
+        }
+    }
+
+    async fn lend(&self) -> Result<Connection, sqlx::Error> {
+        match &self.pool {
+            Pool::Sqlite(lender) => lender.lend().await.map(Connection::Sqlite),
+            Pool::Postgres(lender) => lender.lend().await.map(Connection::Postgres),
         }
     }
 
@@ -139,70 +209,15 @@ impl Database {
     pub(crate) fn server(&self) -> Option<Arc<PgConnectOptions>> {
         match &self.pool {
             Pool::Sqlite(_) => None,
-            Pool::Postgres(pool) => Some(pool.connect_options()),
+            Pool::Postgres(lender) => Some(lender.pool().connect_options()),
         }
     }
 
     /// Ends all connections; statements that run are waited for.
     pub async fn close(&self) {
         match &self.pool {
-            Pool::Sqlite(pool) => pool.close().await,
-            Pool::Postgres(pool) => pool.close().await,
-        }
-    }
-}
-
-impl Transaction {
-    /// Returns the first row that a statement gives, if it gives one.
-    ///
-    /// # Errors
-    ///
-    /// Those of the engine.
-    pub async fn optional(&mut self, statement: Statement) -> Result<Option<Row>, sqlx::Error> {
-        match &mut self.inner {
-            Inner::Sqlite(inner) => Ok(statement.sqlite().fetch_optional(&mut **inner).await?.map(Row::from)),
-            Inner::Postgres(inner) => Ok(statement.postgres().fetch_optional(&mut **inner).await?.map(Row::from)),
-        }
-    }
-
-    /// Returns the one row that a statement gives.
-    ///
-    /// # Errors
-    ///
-    /// Those of the engine, and [`sqlx::Error::RowNotFound`].
-    pub async fn one(&mut self, statement: Statement) -> Result<Row, sqlx::Error> {
-        self.optional(statement).await?.ok_or(sqlx::Error::RowNotFound)
-    }
-
-    /// Runs a statement, and returns how many rows it touched.
-    ///
-    /// # Errors
-    ///
-    /// Those of the engine.
-    pub async fn run(&mut self, statement: Statement) -> Result<u64, sqlx::Error> {
-        match &mut self.inner {
-            Inner::Sqlite(inner) => Ok(statement.sqlite().execute(&mut **inner).await?.rows_affected()),
-            Inner::Postgres(inner) => Ok(statement.postgres().execute(&mut **inner).await?.rows_affected()),
-        }
-    }
-
-    /// Says whether the engine tells what a transaction tells.
-    pub(crate) fn tells(&self) -> bool {
-        match &self.inner {
-            Inner::Sqlite(_) => false,
-            Inner::Postgres(_) => true,
-        }
-    }
-
-    /// Makes the writes last.
-    ///
-    /// # Errors
-    ///
-    /// Those of the engine.
-    pub async fn commit(self) -> Result<(), sqlx::Error> {
-        match self.inner {
-            Inner::Sqlite(inner) => inner.commit().await,
-            Inner::Postgres(inner) => inner.commit().await,
+            Pool::Sqlite(lender) => lender.close().await,
+            Pool::Postgres(lender) => lender.close().await,
         }
     }
 }
@@ -215,12 +230,12 @@ fn patience(left: Duration) -> Duration {
 
 impl From<SqlitePool> for Database {
     fn from(pool: SqlitePool) -> Self {
-        Self { pool: Pool::Sqlite(pool), away: Arc::default() }
+        Self { pool: Pool::Sqlite(Lender::new(pool)), away: Arc::default() }
     }
 }
 
 impl From<PgPool> for Database {
     fn from(pool: PgPool) -> Self {
-        Self { pool: Pool::Postgres(pool), away: Arc::default() }
+        Self { pool: Pool::Postgres(Lender::new(pool)), away: Arc::default() }
     }
 }

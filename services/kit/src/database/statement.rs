@@ -63,17 +63,17 @@ impl Statement {
         self
     }
 
-    pub(crate) fn sqlite(self) -> Query<'static, Sqlite, SqliteArguments> {
-        self.values.into_iter().fold(sqlx::query(self.sql), |query, value| match value {
-            Value::Int(value) => query.bind(value),
-            Value::Text(value) => query.bind(value),
+    pub(crate) fn sqlite(&self) -> Query<'static, Sqlite, SqliteArguments> {
+        self.values.iter().fold(sqlx::query(self.sql.clone()), |query, value| match value {
+            Value::Int(value) => query.bind(*value),
+            Value::Text(value) => query.bind(value.as_deref()),
         })
     }
 
-    pub(crate) fn postgres(self) -> Query<'static, Postgres, PgArguments> {
-        self.values.into_iter().fold(sqlx::query(self.sql), |query, value| match value {
-            Value::Int(value) => query.bind(value),
-            Value::Text(value) => query.bind(value),
+    pub(crate) fn postgres(&self) -> Query<'static, Postgres, PgArguments> {
+        self.values.iter().fold(sqlx::query(self.sql.clone()), |query, value| match value {
+            Value::Int(value) => query.bind(*value),
+            Value::Text(value) => query.bind(value.as_deref()),
         })
     }
 }

@@ -162,6 +162,84 @@ async fn nobody_waits_for_a_database_that_is_known_to_be_away() {
     assert!(database.optional(select()).await.unwrap().is_some());
 }
 
+async fn count(database: &Database) -> i64 {
+    let row = database.optional(Statement::new("select count(*) as n from things")).await.unwrap();
+    row.unwrap().int("n").unwrap()
+}
+
+#[tokio::test]
+async fn what_is_not_committed_is_undone_and_the_connection_is_free_again() {
+    // It has one connection.
+    let database = open("sqlite::memory:", STEPS).await.unwrap();
+    for _ in 0..3 {
+        let mut transaction = database.begin().await.unwrap();
+        transaction.run(Statement::new("insert into things (name) values ('one')")).await.unwrap();
+        drop(transaction);
+        assert_eq!(count(&database).await, 0);
+        // Left in the middle of its begin.
+        drop(futures::poll!(Box::pin(database.begin())));
+        assert_eq!(count(&database).await, 0);
+        let mut transaction = database.begin().await.unwrap();
+        assert!(transaction.run(Statement::new("insert into nothing values (1)")).await.is_err());
+    }
+    add(&database).await;
+    assert_eq!(count(&database).await, 1);
+}
+
+#[tokio::test]
+async fn one_statement_writes_by_itself_and_gives_its_first_row() {
+    let database = open("sqlite::memory:", STEPS).await.unwrap();
+    let insert = "insert into things (id, name) values (7, 'a'), (8, 'b') on conflict do nothing returning id";
+    let row = database.write(Statement::new(insert)).await.unwrap().unwrap();
+    assert_eq!((row.int("id").unwrap(), count(&database).await), (7, 2));
+    assert!(database.write(Statement::new(insert)).await.unwrap().is_none());
+    assert!(database.write(Statement::new("insert into things (id) values (9), (7) returning id")).await.is_err());
+    assert_eq!(count(&database).await, 2);
+}
+
+#[tokio::test]
+async fn who_comes_next_is_lent_the_connection_that_was_used_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&file(&folder), STEPS).await.unwrap();
+    let mut transaction = database.begin().await.unwrap();
+    // Of one connection only.
+    transaction.run(Statement::new("create temporary table mine (n integer)")).await.unwrap();
+    transaction.commit().await.unwrap();
+    let mine = || Statement::new("select n from mine");
+    assert!(database.all(mine()).await.is_ok() && database.optional(mine()).await.is_ok());
+    let held = database.begin().await.unwrap();
+    assert!(database.all(mine()).await.is_err());
+    drop(held);
+    database.close().await;
+    assert!(matches!(database.optional(Statement::new("select 1")).await, Err(sqlx::Error::PoolClosed)));
+}
+
+#[tokio::test]
+async fn connections_that_the_server_ended_are_replaced_unnoticed() {
+    let url = testing::fresh().await;
+    let schema = Schema { name: "test", migrations: &[] };
+    let (database, other) = (open(&url, schema).await.unwrap(), open(&url, schema).await.unwrap());
+    if database.server().is_none() {
+        return;
+    }
+    let select = || Statement::new("select 1 as n");
+    for turn in 0..3 {
+        // All connections that there may be, each used a moment ago.
+        let begun = join_all((0..Limits::default().connections).map(|_| database.begin())).await;
+        for transaction in begun {
+            transaction.unwrap().commit().await.unwrap();
+        }
+        let end = "select count(pg_terminate_backend(pid, 10000)) as n from pg_stat_activity
+             where datname = current_database() and pid <> pg_backend_pid()";
+        assert!(other.optional(Statement::new(end)).await.unwrap().unwrap().int("n").unwrap() >= 4);
+        match turn {
+            0 => assert!(database.optional(select()).await.unwrap().is_some()),
+            1 => assert_eq!(database.all(select()).await.unwrap().len(), 1),
+            _ => database.begin().await.unwrap().commit().await.unwrap(),
+        }
+    }
+}
+
 #[tokio::test]
 async fn who_listens_hears_what_a_transaction_tells_when_it_commits() {
     let url = testing::fresh().await;

@@ -1,10 +1,11 @@
-//! Databases of an earlier release, opened by this one.
+//! Databases of earlier builds, opened by this one.
 
 use selvedge_kit::testing::Dump;
 
 use super::*;
 
-/// What 0.1.0 left: its schema, two users, and a request that it answered.
+/// What the build with the first two steps left: two users, and a request that it answered. When a release is made, what it
+/// leaves takes this one's place.
 const RELEASED: Dump =
     Dump { sqlite: include_str!("released/sqlite.sql"), postgres: include_str!("released/postgres.sql") };
 
@@ -14,7 +15,7 @@ fn committed_migrations_stay_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_database_of_an_earlier_release_keeps_its_data() {
+async fn a_database_of_an_earlier_build_keeps_its_data() {
     let folder = tempfile::tempdir().unwrap();
     let url = testing::restored(folder.path(), RELEASED).await;
     let mut client = Client::on(&url).await;
@@ -39,4 +40,21 @@ async fn a_database_of_an_earlier_release_keeps_its_data() {
 
     // Opened once more, nothing is left to do.
     assert_eq!(Client::on(&url).await.get("users/ada-1815").await.unwrap(), renamed);
+}
+
+#[tokio::test]
+async fn a_database_of_every_earlier_step_comes_up_with_its_data() {
+    let user = "insert into users (id, display_name, email, email_key, create_time, update_time, revision)
+         values ('ada-1815', 'Ada', 'Ada@example.com', 'ada@example.com', 1, 1, 1)";
+    for earlier in testing::earlier(store::SCHEMA) {
+        let folder = tempfile::tempdir().unwrap();
+        let url = testing::shared(folder.path()).await;
+        testing::left(&url, earlier, user).await;
+        let mut client = Client::on(&url).await;
+        let step = earlier.newest();
+        assert_eq!(client.get("users/ada-1815").await.unwrap().email, "Ada@example.com", "from step {step}");
+        client.create("bob-1900", draft("Bob", "bob@example.com")).await.unwrap();
+        let listed = client.list(0, "").await.unwrap().users;
+        assert_eq!(listed.len(), 2, "from step {step}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use selvedge::{Channel, Mesh};
 use selvedge_proto::{
     catalog::v1::{ListProductsRequest, ReserveStockRequest, catalog_service_client::CatalogServiceClient},
@@ -10,14 +11,23 @@ use selvedge_proto::{
 use tonic::{Code, Status};
 use uuid::Uuid;
 
+use crate::echo::pb::{EchoRequest, echo_service_client::EchoServiceClient};
+
 /// Users that are read again and again, and so are in the cache.
 const WARM_USERS: u64 = 1_000;
 /// Pages that are read again and again.
-const PAGES: usize = 200;
+const PAGES: u64 = 200;
+/// Rows between two of them: far apart, so that they are all over the table.
+const PAGE_SIZE: u16 = 1_000;
+
+/// Bytes of an echo: those of a user.
+const ECHOED: usize = 160;
 
 /// One kind of call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Workload {
+    /// Of a service that does nothing: what the mesh itself takes.
+    Echo,
     GetUserWarm,
     GetUserCold,
     CreateUser,
@@ -26,11 +36,13 @@ pub(super) enum Workload {
 }
 
 impl Workload {
+    /// Those of users and of catalog.
     pub(super) const ALL: [Self; 5] =
         [Self::GetUserWarm, Self::GetUserCold, Self::CreateUser, Self::ReserveStock, Self::ListProducts];
 
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Echo => "mesh_echo",
             Self::GetUserWarm => "get_user_warm",
             Self::GetUserCold => "get_user_cold",
             Self::CreateUser => "create_user",
@@ -50,7 +62,9 @@ impl Workload {
             // One after the other, so that none is in the cache.
             Self::GetUserCold => number % users(rows),
             // A prime: all over the table.
-            Self::CreateUser | Self::ReserveStock | Self::ListProducts => number.wrapping_mul(7_919) % rows,
+            Self::Echo | Self::CreateUser | Self::ReserveStock => number.wrapping_mul(7_919) % rows,
+            // The row behind which a page begins.
+            Self::ListProducts => number % PAGES * u64::from(PAGE_SIZE) % rows,
         }
     }
 }
@@ -65,6 +79,7 @@ pub(super) fn users(rows: u64) -> u64 {
 pub(super) struct Calls {
     users: UserServiceClient<Channel>,
     catalog: CatalogServiceClient<Channel>,
+    echo: EchoServiceClient<Channel>,
     pages: Arc<Vec<String>>,
     rows: u64,
 }
@@ -74,17 +89,17 @@ impl Calls {
         let users = UserServiceClient::new(mesh.channel("users"));
         let mut catalog = CatalogServiceClient::new(mesh.channel("catalog"));
         let mut pages = vec![String::new()];
-        while pages.len() < PAGES {
+        for _ in 1..PAGES {
             let page_token = pages[pages.len() - 1].clone();
-            // Far apart, so that the pages are all over the table.
-            let request = ListProductsRequest { page_token, page_size: 1_000, ..Default::default() };
+            let request = ListProductsRequest { page_token, page_size: PAGE_SIZE.into(), ..Default::default() };
             let next = catalog.list_products(request).await?.into_inner().next_page_token;
             if next.is_empty() {
                 break;
             }
             pages.push(next);
         }
-        Ok(Self { users, catalog, pages: Arc::new(pages), rows })
+        let echo = EchoServiceClient::new(mesh.channel("echo-mesh"));
+        Ok(Self { users, catalog, echo, pages: Arc::new(pages), rows })
     }
 
     /// Makes the call of a number; no two calls of a run have the same.
@@ -92,6 +107,10 @@ impl Calls {
         let row = workload.row(self.rows, number);
         let (mut users, mut catalog) = (self.users.clone(), self.catalog.clone());
         match workload {
+            Workload::Echo => {
+                let payload = Bytes::from_static(&[7; ECHOED]);
+                self.echo.clone().echo(EchoRequest { payload }).await.map(drop)
+            }
             Workload::GetUserWarm | Workload::GetUserCold => {
                 users.get_user(GetUserRequest { name: format!("users/user-{row:07}") }).await.map(drop)
             }

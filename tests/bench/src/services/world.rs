@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use futures::FutureExt as _;
 use selvedge::{Config, Mesh};
 use selvedge_kit::{
-    cache::{self, Location, Memory},
+    cache::{self, Location},
     database,
 };
 use selvedge_proto::{catalog, users};
@@ -17,7 +17,11 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::services::calls;
+use crate::{
+    echo,
+    server::{Make, Server},
+    services::calls,
+};
 
 /// Rows of one transaction.
 const BATCH: u64 = 5_000;
@@ -31,19 +35,22 @@ pub(crate) struct Serve {
     registry: String,
     #[arg(long)]
     database: String,
+    #[arg(long)]
+    cache: String,
 }
 
-/// The services of one engine. They end when it is dropped.
+/// The services of one engine, and one that does nothing. They end when it is dropped.
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) mesh: Mesh,
     _services: [Child; 2],
+    _echo: Server,
     _registry: AbortOnDropHandle<()>,
 }
 
 impl World {
-    /// Fills the databases of users and of catalog, and starts the services on them.
-    pub(super) async fn start(databases: [&str; 2], rows: u64) -> anyhow::Result<Self> {
+    /// Fills the databases of users and of catalog, and starts the services on them, with this cache.
+    pub(super) async fn start(databases: [&str; 2], rows: u64, cache: &str) -> anyhow::Result<Self> {
         fill(databases, rows).await?;
         let config =
             selvedge_registry::Config { listen: "127.0.0.1:0".parse()?, ..selvedge_registry::Config::default() };
@@ -51,12 +58,13 @@ impl World {
         let url = format!("http://{}", registry.local_addr());
         let registry = tokio::spawn(registry.run(pending()).map(drop));
         let [users, catalog] = databases;
-        let services = [spawn("users", &url, users).await?, spawn("catalog", &url, catalog).await?];
+        let services = [spawn("users", &url, users, cache).await?, spawn("catalog", &url, catalog, cache).await?];
+        let echo = Server::start(Make::Selvedge, &url).await?;
         let mut config = Config::new("bench");
         config.registry.address = url;
-        let sets = [users::v1::FILE_DESCRIPTOR_SET, catalog::v1::FILE_DESCRIPTOR_SET];
+        let sets = [users::v1::FILE_DESCRIPTOR_SET, catalog::v1::FILE_DESCRIPTOR_SET, echo::DESCRIPTORS];
         let mesh = sets.into_iter().fold(Mesh::builder(config), |mesh, set| mesh.upstream_descriptors(set)).build()?;
-        Ok(Self { mesh, _services: services, _registry: AbortOnDropHandle::new(registry) })
+        Ok(Self { mesh, _services: services, _echo: echo, _registry: AbortOnDropHandle::new(registry) })
     }
 }
 
@@ -85,9 +93,9 @@ async fn batches(what: &str, rows: u64, add: impl AsyncFn(Range<u64>) -> anyhow:
 }
 
 /// Starts a service in a process of its own, and waits until it is registered.
-async fn spawn(service: &str, registry: &str, database: &str) -> anyhow::Result<Child> {
+async fn spawn(service: &str, registry: &str, database: &str, cache: &str) -> anyhow::Result<Child> {
     let mut child = Command::new(std::env::current_exe()?)
-        .args(["serve-service", service, "--registry", registry, "--database", database])
+        .args(["serve-service", service, "--registry", registry, "--database", database, "--cache", cache])
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()?;
@@ -96,11 +104,11 @@ async fn spawn(service: &str, registry: &str, database: &str) -> anyhow::Result<
     Ok(child)
 }
 
-/// Serves until it is killed, with a cache in memory; prints its address.
+/// Serves until it is killed; prints its address.
 pub(crate) async fn serve(told: Serve) -> anyhow::Result<()> {
     let mut mesh = Config::new(&told.service);
     mesh.registry.address = told.registry;
-    let cache = cache::Options { location: Location::Memory(Memory::default()), ..cache::Options::default() };
+    let cache = cache::Options { location: Location::parse(&told.cache)?, ..cache::Options::default() };
     let options = selvedge_kit::Options { mesh, database: told.database, cache, telemetry: None };
     let ready = |address: SocketAddr| println!("{address}");
     match told.service.as_str() {

@@ -2,7 +2,7 @@
 
 mod cache;
 mod restart;
-mod shop;
+pub(crate) mod shop;
 mod slow;
 mod stock;
 mod watch;

@@ -1,16 +1,24 @@
 //! How the engines read: by the index that is meant, and never all rows, when there are many.
 
+use std::env;
+
 use anyhow::ensure;
-use selvedge_harness::Postgres;
+use selvedge_catalog::store::{log, read, write};
 use selvedge_kit::{
     database::{self, Database, Statement},
     list::{Asked, List},
     testing,
 };
-use tempfile::TempDir;
+use selvedge_proto::catalog::v1::ListProductsRequest;
 
-/// Users and products: enough that to read all of them is the worst way.
+use crate::databases::shop::{Ground, Shop};
+
+/// Users, and products, where not all that can be done is asked for: enough that to read all of them is the worst way.
 const ROWS: u64 = 20_000;
+/// Products where `SELVEDGE_TEST_ALL` is `1`, as `cargo xtask test --all` sets it.
+const ALL_ROWS: u64 = 1_000_000;
+/// Pages of the longest walk.
+const MOST_PAGES: usize = 25;
 
 /// A list that is asked for, and what the plans of SQLite and of PostgreSQL say.
 struct Case {
@@ -32,7 +40,7 @@ const fn by(filter: &'static str, order_by: &'static str, index: &'static str) -
 const WALK: [&str; 2] = ["products", "products_pkey"];
 const TAGS: [&str; 2] = ["SEARCH product_tags", "product_tags_pkey"];
 
-const OF_PRODUCTS: [Case; 20] = [
+const OF_PRODUCTS: [Case; 23] = [
     case("", "", WALK),
     case("name = \"products/product-0000042\"", "", ["autoindex_products_1 (id=?)", "products_id_key"]),
     case("name = \"products/product-00000*\"", "name", ["autoindex_products_1 (id>? AND id<?)", "products_id_key"]),
@@ -43,8 +51,11 @@ const OF_PRODUCTS: [Case; 20] = [
     by("owner = \"users/user-0000004\"", "", "products_owner"),
     by("owner = \"users/user-0000004\" AND available_quantity > 0", "", "products_owner"),
     by("owner = \"users/user-0000004\" OR owner = \"users/user-0000007\"", "", "products_owner"),
-    by("price.currency_code = EUR AND price.units < 10", "", "products_units"),
+    by("price.currency_code = EUR AND price.units = 10", "", "products_price"),
+    by("price.units = 10", "", "products_units"),
     by("", "price.currency_code", "products_currency"),
+    by("", "price.currency_code, price.units", "products_price"),
+    by("price.currency_code = EUR", "price.currency_code desc, price.units desc", "products_price"),
     by("available_quantity = 0", "", "products_available"),
     by("create_time < 2025-01-01T00:10:00Z", "", "products_create_time"),
     by("", "update_time desc", "products_update_time"),
@@ -65,13 +76,25 @@ const OF_USERS: [Case; 6] = [
     by("create_time > 2020-01-01T00:00:00Z", "create_time desc", "users_create_time"),
 ];
 
-/// What is read by name or number, as the stores write it.
-const READS: [(&str, &str, [&str; 2]); 4] = [
-    ("users", "select * from users where id = $1", ["autoindex_users_1 (id=?)", "users_id_key"]),
-    ("catalog", "select * from products where id = $1", ["autoindex_products_1 (id=?)", "products_id_key"]),
-    ("catalog", "select * from products where id in ($1, $1)", ["autoindex_products_1 (id=?)", "products_id_key"]),
-    ("catalog", "update products set revision = revision where id = $1 returning *", ["(id=?)", "products_id_key"]),
-];
+/// What the stores read and lock by name or number, and what a watch begins with.
+fn of_users() -> [(Statement, [&'static str; 2]); 2] {
+    let says = ["autoindex_users_1 (id=?)", "users_id_key"];
+    let id = "user-0000042";
+    [(selvedge_users::store::by_id(id), says), (selvedge_users::store::lock(id), says)]
+}
+
+fn of_products() -> [(Statement, [&'static str; 2]); 5] {
+    let says = ["autoindex_products_1 (id=?)", "products_id_key"];
+    let id = |number: usize| format!("product-{number:07}");
+    let many: Vec<_> = (0..100).map(id).collect();
+    [
+        (read::by_id(&id(42)), says),
+        (read::by_ids(&many[..1]), says),
+        (read::by_ids(&many), says),
+        (write::lock(&id(42)), says),
+        (log::present(7, 10_000, 50), ["SEARCH products USING INTEGER PRIMARY KEY (rowid>?)", "products_pkey"]),
+    ]
+}
 
 /// Where a plan stands in [`Case::says`].
 #[derive(Clone, Copy, Debug)]
@@ -114,44 +137,94 @@ async fn lists(engine: Engine, database: &Database, list: List, cases: &[Case]) 
     Ok(count)
 }
 
-async fn reads(engine: Engine, database: &Database, service: &str) -> anyhow::Result<usize> {
-    let reads = READS.into_iter().filter(|(of, ..)| *of == service);
+async fn reads(
+    engine: Engine,
+    database: &Database,
+    statements: impl IntoIterator<Item = (Statement, [&'static str; 2])>,
+) -> anyhow::Result<usize> {
     let mut count = 0;
-    for (_, sql, says) in reads {
-        let plan = testing::plan(database, Statement::new(sql).bind("user-0000042")).await;
-        check(engine, sql, &plan, says)?;
+    for (statement, says) in statements {
+        let what = format!("{statement:?}");
+        check(engine, &what, &testing::plan(database, statement).await, says)?;
         count += 1;
     }
     Ok(count)
 }
 
-async fn plans(engine: Engine, users: &str, catalog: &str) -> anyhow::Result<()> {
-    let users = database::open(users, selvedge_users::store::SCHEMA).await?;
+/// Fills the databases, and checks the plans.
+async fn plans(engine: Engine, ground: &Ground, rows: u64) -> anyhow::Result<()> {
+    let users = database::open(&ground.database("users"), selvedge_users::store::SCHEMA).await?;
     let store = selvedge_users::store::Store::new(users.clone());
-    store.seed(0..ROWS).await?;
+    seed(rows, async |batch| Ok(store.seed(batch).await?)).await?;
     store.analyze().await?;
-    let of_users = lists(engine, &users, selvedge_users::store::LIST, &OF_USERS).await?;
-    let of_users = of_users + reads(engine, &users, "users").await?;
+    let of_users = lists(engine, &users, selvedge_users::store::LIST, &OF_USERS).await?
+        + reads(engine, &users, of_users()).await?;
+    users.close().await;
 
-    let catalog = database::open(catalog, selvedge_catalog::store::SCHEMA).await?;
+    let catalog = database::open(&ground.database("catalog"), selvedge_catalog::store::SCHEMA).await?;
     let store = selvedge_catalog::store::Store::new(catalog.clone());
-    store.seed(0..ROWS).await?;
+    seed(rows, async |batch| Ok(store.seed(batch).await?)).await?;
     store.analyze().await?;
-    let of_products = lists(engine, &catalog, selvedge_catalog::store::LIST, &OF_PRODUCTS).await?;
-    let of_products = of_products + reads(engine, &catalog, "catalog").await?;
-    println!("{engine:?}: {} plans of {ROWS} rows, each by the index that is meant", of_users + of_products);
+    let of_products = lists(engine, &catalog, selvedge_catalog::store::LIST, &OF_PRODUCTS).await?
+        + reads(engine, &catalog, of_products()).await?;
+    catalog.close().await;
+    println!("{}: {} plans of {rows} rows, each by the index that is meant", ground.engine, of_users + of_products);
     Ok(())
+}
+
+/// Adds as many rows as there shall be, so many in one transaction.
+async fn seed(rows: u64, add: impl AsyncFn(std::ops::Range<u64>) -> anyhow::Result<u64>) -> anyhow::Result<()> {
+    const BATCH: u64 = 5_000;
+    for first in (0..rows).step_by(usize::try_from(BATCH)?) {
+        add(first..rows.min(first + BATCH)).await?;
+    }
+    Ok(())
+}
+
+/// Walks through a list by pages of 1,000, through the mesh, whichever instance answers: how many there are.
+async fn walked(shop: &Shop, &Case { filter, order_by, .. }: &Case) -> anyhow::Result<usize> {
+    let (mut client, mut count, mut page_token) = (shop.client(), 0, String::new());
+    for _ in 0..MOST_PAGES {
+        let (filter, order_by) = (filter.into(), order_by.into());
+        let asked = ListProductsRequest { page_size: 1_000, page_token, filter, order_by };
+        let page = client.list_products(asked).await?.into_inner();
+        count += page.products.len();
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    Ok(count)
+}
+
+/// Walks through the lists of two processes of each service.
+async fn walks(ground: &Ground, rows: u64) -> anyhow::Result<()> {
+    let shop = Shop::open(ground, 1).await?;
+    let mut counts = Vec::new();
+    for case in &OF_PRODUCTS {
+        counts.push(walked(&shop, case).await?);
+    }
+    // And the one of every shop.
+    let most = usize::try_from(rows)? + 1;
+    ensure!(counts[0] == most.min(MOST_PAGES * 1_000), "{} of {most} products are listed", counts[0]);
+    println!("{}: of {rows} products, walks through the lists show {counts:?}", ground.engine);
+    Ok(())
+}
+
+fn rows() -> u64 {
+    if env::var("SELVEDGE_TEST_ALL").is_ok_and(|value| value == "1") { ALL_ROWS } else { ROWS }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_are_read_by_their_indexes_on_sqlite() -> anyhow::Result<()> {
-    let data = TempDir::new()?;
-    let url = |name: &str| database::url(&data.path().join(format!("{name}.db")));
-    plans(Engine::Sqlite, &url("users"), &url("catalog")).await
+    let ground = Ground::sqlite()?;
+    plans(Engine::Sqlite, &ground, rows()).await?;
+    walks(&ground, rows()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_are_read_by_their_indexes_on_postgresql() -> anyhow::Result<()> {
-    let Some(postgres) = Postgres::start().await? else { return Ok(()) };
-    plans(Engine::Postgres, &postgres.url(), &postgres.url()).await
+async fn lists_are_read_by_their_indexes_on_servers() -> anyhow::Result<()> {
+    let Some(ground) = Ground::servers().await? else { return Ok(()) };
+    plans(Engine::Postgres, &ground, rows()).await?;
+    walks(&ground, rows()).await
 }

@@ -15,9 +15,7 @@ const SCHEMA: Schema = Schema {
 async fn changed(database: &Database, names: &[&str], now: i64) {
     for name in names {
         let mut transaction = database.begin().await.unwrap();
-        let revision = take(&mut transaction).await.unwrap();
-        let change = Change { revision, kind: Kind::Updated, resource: name };
-        record(&mut transaction, &change, now).await.unwrap();
+        append(&mut transaction, Kind::Updated, name, now).await.unwrap();
         transaction.commit().await.unwrap();
     }
 }
@@ -42,7 +40,7 @@ async fn changes_are_read_on_from_where_one_was() {
 async fn a_change_that_is_not_committed_leaves_no_gap() {
     let database = database::open(&testing::fresh().await, SCHEMA).await.unwrap();
     let mut transaction = database.begin().await.unwrap();
-    assert_eq!(take(&mut transaction).await.unwrap(), 1);
+    assert_eq!(append(&mut transaction, Kind::Created, &"a", 0).await.unwrap(), 1);
     drop(transaction);
     changed(&database, &["a"], 0).await;
     assert_eq!(newest(&database).await.unwrap(), 1);

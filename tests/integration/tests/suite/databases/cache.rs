@@ -17,7 +17,6 @@ use selvedge_proto::{
     users::v1::{GetUserRequest, user_service_client::UserServiceClient},
 };
 use tokio::time::Instant;
-use tonic::transport::Channel;
 
 use crate::{
     databases::{
@@ -55,7 +54,7 @@ impl Written {
 }
 
 /// Writes numbers through one instance and the other, until it is over.
-async fn write(mut clients: [CatalogServiceClient<Channel>; 2], written: &Written) -> anyhow::Result<()> {
+async fn write(mut clients: [CatalogServiceClient<selvedge::Channel>; 2], written: &Written) -> anyhow::Result<()> {
     for number in 1.. {
         if written.over.load(Ordering::Relaxed) {
             break;
@@ -72,7 +71,7 @@ async fn write(mut clients: [CatalogServiceClient<Channel>; 2], written: &Writte
 
 /// Reads through one instance after the other: what was answered so long before must be seen.
 async fn read(
-    mut clients: [CatalogServiceClient<Channel>; 2],
+    mut clients: [CatalogServiceClient<selvedge::Channel>; 2],
     written: &Written,
     oldest: Duration,
 ) -> anyhow::Result<()> {
@@ -96,10 +95,10 @@ async fn traffic(
     oldest: Duration,
     meanwhile: impl AsyncFnOnce(&Written) -> anyhow::Result<()>,
 ) -> anyhow::Result<(u64, u64)> {
-    let both = async || anyhow::Ok([shop.client_of(0).await?, shop.client_of(1).await?]);
+    let both = || [shop.client_at(0), shop.client_at(1)];
     let written = Written::default();
-    let readers = try_join_all((0..READERS).map(|_| async { read(both().await?, &written, oldest).await }));
-    let work = async { tokio::try_join!(readers, async { write(both().await?, &written).await }) };
+    let readers = try_join_all((0..READERS).map(|_| read(both(), &written, oldest)));
+    let work = async { tokio::try_join!(readers, write(both(), &written)) };
     let meanwhile = async {
         let done = meanwhile(&written).await;
         written.over.store(true, Ordering::Relaxed);

@@ -119,7 +119,12 @@ impl Shop {
         CatalogServiceClient::new(self.mesh.channel("catalog"))
     }
 
-    /// A client of one instance, past the mesh.
+    /// A client of one instance through the mesh.
+    pub(crate) fn client_at(&self, instance: usize) -> CatalogServiceClient<selvedge::Channel> {
+        CatalogServiceClient::new(self.mesh.channel(&format!("fixed://{}", self.catalog[instance].address)))
+    }
+
+    /// A client of one instance past the mesh, with a connection of its own.
     pub(crate) async fn client_of(
         &self,
         instance: usize,

@@ -10,7 +10,7 @@ use selvedge_proto::catalog::v1::{
     Product, UpdateProductRequest, WatchProductsRequest, WatchProductsResponse,
     catalog_service_client::CatalogServiceClient, watch_products_response::Kind,
 };
-use tonic::{Code, Streaming, transport::Channel};
+use tonic::{Code, Streaming};
 
 use crate::databases::shop::{Ground, Shop, creation};
 
@@ -20,7 +20,7 @@ const CUTS: usize = 50;
 const PRODUCTS: usize = 20;
 
 /// Changes products through one instance, one product after the other: `<writer> <number>` is what they are called then.
-async fn write(mut client: CatalogServiceClient<Channel>, writer: usize) -> anyhow::Result<()> {
+async fn write(mut client: CatalogServiceClient<selvedge::Channel>, writer: usize) -> anyhow::Result<()> {
     for number in 0..CHANGES / WRITERS {
         let name = format!("products/loom-{}", number % PRODUCTS);
         let product = Product { name, display_name: format!("{writer} {number}"), ..Product::default() };
@@ -31,7 +31,7 @@ async fn write(mut client: CatalogServiceClient<Channel>, writer: usize) -> anyh
 }
 
 async fn watch(
-    client: &mut CatalogServiceClient<Channel>,
+    client: &mut CatalogServiceClient<selvedge::Channel>,
     token: &str,
 ) -> anyhow::Result<Streaming<WatchProductsResponse>> {
     let request = WatchProductsRequest { resume_token: token.into(), include_present: false };
@@ -45,7 +45,7 @@ async fn next(stream: &mut Streaming<WatchProductsResponse>) -> anyhow::Result<W
 
 /// Reads all changes, and begins anew from the last token after each part of them, at the other instance.
 async fn read(shop: &Shop, mut token: String) -> anyhow::Result<Vec<Product>> {
-    let mut clients = [shop.client_of(0).await?, shop.client_of(1).await?];
+    let mut clients = [shop.client_at(0), shop.client_at(1)];
     let mut seen = Vec::new();
     for cut in 0..=CUTS {
         let mut stream = watch(&mut clients[cut % 2], &token).await?;
@@ -64,8 +64,8 @@ async fn changes(ground: &Ground) -> anyhow::Result<()> {
     let (engine, shop) = (ground.engine, Shop::open(ground, 1).await?);
     let ids = (0..PRODUCTS).map(|i| creation(&format!("loom-{i}"), 1));
     try_join_all(ids.map(|creation| async { shop.client().create_product(creation).await })).await?;
-    let bookmark = next(&mut watch(&mut shop.client_of(0).await?, "").await?).await?;
-    let writers = try_join(write(shop.client_of(0).await?, 0), write(shop.client_of(1).await?, 1));
+    let bookmark = next(&mut watch(&mut shop.client_at(0), "").await?).await?;
+    let writers = try_join(write(shop.client_at(0), 0), write(shop.client_at(1), 1));
     let (_, seen) = try_join(writers, read(&shop, bookmark.resume_token)).await?;
 
     let mut last: HashMap<(String, usize), usize> = HashMap::new();
