@@ -160,6 +160,11 @@ impl Consul {
         }
     }
 
+    /// Whether somebody answers as Consul does; it is not logged.
+    pub(crate) async fn answers(&self) -> Result<(), Error> {
+        Ok(self.http.send(&Request::get(&["status", "leader"])).await.map(drop)?)
+    }
+
     /// Gives up the token that a login brought; what is asked later logs in anew.
     pub(crate) async fn log_out(&self) -> Result<(), Error> {
         Ok(self.http.log_out().await?)

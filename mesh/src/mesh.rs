@@ -131,6 +131,16 @@ impl Mesh {
         self.parts.resolver.services()
     }
 
+    /// Asks once whether a registry answers (`GET /v1/status/leader`, which needs no token), for programs that are to
+    /// say so at their start. It logs nothing; what is called and served does not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry): no agent can be reached, or it answers otherwise than Consul.
+    pub async fn reach_registry(&self) -> Result<(), Error> {
+        self.parts.consul.answers().await
+    }
+
     /// Returns the settings.
     #[must_use]
     pub fn config(&self) -> &Config {

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Parser;
-use selvedge::TelemetryConfig;
+use selvedge::{Config, RegistryConfig, TelemetryConfig};
 use selvedge_kit::{
     cache,
     database::{self, Location},
@@ -18,7 +18,9 @@ use selvedge_kit::{
 #[derive(Clone, Debug, Parser)]
 #[command(name = "selvedge-local", version)]
 pub(crate) struct Options {
-    /// A running Consul, in place of the embedded registry: http://host:port
+    /// A running Consul, in place of the embedded registry: http://host:port or https://host:port. Who we are to it
+    /// is said by Consul's own variables (CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, CONSUL_CACERT, CONSUL_CLIENT_CERT,
+    /// CONSUL_CLIENT_KEY) and by SELVEDGE_REGISTRY__DATACENTER and the like
     #[arg(long, value_name = "URL", env = "SELVEDGE_REGISTRY")]
     pub(crate) registry: Option<String>,
 
@@ -73,6 +75,19 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Returns how a Consul outside is reached, if one is to be used: with what the environment says of it, as the
+    /// services' own programs do.
+    ///
+    /// # Errors
+    ///
+    /// A variable that cannot be read.
+    pub(crate) fn consul(&self) -> anyhow::Result<Option<RegistryConfig>> {
+        let Some(url) = &self.registry else { return Ok(None) };
+        let mut registry = Config::from_env("local")?.registry;
+        registry.address.clone_from(url);
+        Ok(Some(registry))
+    }
+
     /// Returns the URL of a service's database: on the server, or a file of the data folder.
     pub(crate) fn database_of(&self, service: &str, data_dir: &Path) -> String {
         match &self.database {

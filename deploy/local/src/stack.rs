@@ -7,7 +7,7 @@ use futures::{
     FutureExt as _,
     future::{select_all, try_join_all},
 };
-use selvedge::{Config, Telemetry, TelemetryConfig};
+use selvedge::{Config, Mesh, RegistryConfig, Telemetry, TelemetryConfig};
 use selvedge_gateway::{Expose, Gateway};
 use selvedge_kit::{
     cache,
@@ -148,16 +148,17 @@ async fn start(
     telemetry: &Telemetry,
     groups: &mut Vec<Group>,
 ) -> anyhow::Result<Addresses> {
-    let registry_url = match &options.registry {
-        Some(url) => reachable(url).await?,
+    let registry = match options.consul()? {
+        Some(consul) => reachable(consul).await?,
         None => start_registry(options.registry_listen, groups).await?,
     };
+    let registry_url = registry.url()?.as_str().trim_end_matches('/').to_owned();
     let admin = Telemetry::bind_admin(options.admin_listen).await.context("--admin-listen")?;
     let admin_address = admin.local_addr()?;
 
     let count = usize::from(options.instances);
     let mesh = |name: &str| {
-        let mut mesh = config(name, &registry_url, options.telemetry());
+        let mut mesh = config(name, &registry, options.telemetry());
         mesh.admin.address = Some(admin_address);
         mesh
     };
@@ -181,37 +182,42 @@ async fn start(
     })
     .await?;
 
-    let gateway = start_gateway(options, &registry_url, telemetry, admin, groups).await?;
+    let gateway = start_gateway(options, &registry, telemetry, admin, groups).await?;
     let embedded = options.registry.is_none();
     Ok(Addresses { registry_url, embedded, gateway, admin: admin_address, users, catalog })
 }
 
-/// Checks that a Consul answers at the URL, and returns it.
-async fn reachable(url: &str) -> anyhow::Result<String> {
-    let hint = "start one (consul agent -dev), or leave --registry out to use the embedded one";
-    let mut config = Config::new("local").registry;
-    config.address = url.into();
-    let base = config.url().context("--registry")?;
-    let asked = base.join("v1/status/leader").context("--registry")?;
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).build()?;
-    let answer = client.get(asked).send().await.with_context(|| format!("no Consul answers at {url}: {hint}"))?;
-    if !answer.status().is_success() {
-        bail!("what listens at {url} is no Consul with a leader (HTTP {}): {hint}", answer.status());
+/// How long a Consul outside gets to answer.
+const REACH_LIMIT: Duration = Duration::from_secs(3);
+
+/// Checks that a Consul answers.
+async fn reachable(registry: RegistryConfig) -> anyhow::Result<RegistryConfig> {
+    registry.urls().context("--registry")?;
+    let mut config = Config::new("local");
+    config.registry = registry.clone();
+    // Of a mesh of its own, which tries nothing further.
+    let mesh = Mesh::new(config)?;
+    let (url, hint) =
+        (&registry.address, "start one (consul agent -dev), or leave --registry out to use the embedded one");
+    match tokio::time::timeout(REACH_LIMIT, mesh.reach_registry()).await {
+        Ok(Ok(())) => Ok(registry),
+        Ok(Err(error)) => Err(anyhow!(error).context(format!("no Consul answers at {url}: {hint}"))),
+        Err(_) => bail!("no Consul answers at {url} within {} s: {hint}", REACH_LIMIT.as_secs()),
     }
-    Ok(base.as_str().trim_end_matches('/').to_owned())
 }
 
-async fn start_registry(listen: SocketAddr, groups: &mut Vec<Group>) -> anyhow::Result<String> {
+async fn start_registry(listen: SocketAddr, groups: &mut Vec<Group>) -> anyhow::Result<RegistryConfig> {
     let config = selvedge_registry::Config { listen, ..selvedge_registry::Config::default() };
     let registry = Registry::bind(config).await.with_context(|| {
         format!("the registry cannot start: use a Consul that runs there with --registry http://{listen}, or another address with --registry-listen")
     })?;
-    let url = format!("http://{}", registry.local_addr());
+    let mut reached = RegistryConfig::default();
+    reached.address = format!("http://{}", registry.local_addr());
     let mut group = Group::new("registry");
     let stopped = group.stopped();
     group.parts.spawn(async move { Ok(registry.run(stopped).await?) });
     groups.push(group);
-    Ok(url)
+    Ok(reached)
 }
 
 async fn start_services<F, Fut>(
@@ -232,7 +238,7 @@ where
 
 async fn start_gateway(
     options: &Options,
-    registry_url: &str,
+    registry: &RegistryConfig,
     telemetry: &Telemetry,
     admin: tokio::net::TcpListener,
     groups: &mut Vec<Group>,
@@ -241,7 +247,7 @@ async fn start_gateway(
         listen: options.gateway_listen,
         expose: Expose::All,
         telemetry: Some(telemetry.clone()),
-        ..selvedge_gateway::Options::new(config("gateway", registry_url, options.telemetry()))
+        ..selvedge_gateway::Options::new(config("gateway", registry, options.telemetry()))
     })?;
     let admin_routes = gateway.admin();
     groups.push(Group::new("gateway"));
@@ -259,9 +265,9 @@ async fn drain(mut groups: Vec<Group>) {
     }
 }
 
-fn config(service: &str, registry_url: &str, telemetry: TelemetryConfig) -> Config {
+fn config(service: &str, registry: &RegistryConfig, telemetry: TelemetryConfig) -> Config {
     let mut config = Config::new(service);
     config.telemetry = telemetry;
-    config.registry.address = registry_url.into();
+    config.registry.clone_from(registry);
     config
 }

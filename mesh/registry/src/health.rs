@@ -9,7 +9,7 @@ use crate::{
     filter::{Filter, shape},
     query::{Name, Read},
     record::{Check, Service, Status},
-    state::{self, Entry, Place},
+    state::{self, Deciding, Entry, Place},
     store::Shared,
     wire,
 };
@@ -34,14 +34,16 @@ async fn instances(store: &Shared, name: &str, read: &Read, takes: impl Fn(&Serv
     }
     let passing = read.query.flag("passing").map_err(|()| Refusal::bad_request("Invalid value for ?passing"))?;
     let filter = read.query.filter(&shape::INSTANCE)?;
-    let wanted = |place: &Place<'_>, entry: &Entry<Service>| {
-        let of_request = takes(&entry.value) && entry.value.has_tags(read.query.all("tag"));
-        of_request && (!passing || passes(place, &entry.value))
-    };
+    let tagged = |service: &Service| service.has_tags(read.query.all("tag"));
     let on = |place: Place<'_>| {
-        let found = place.instances(name).filter(|entry| wanted(&place, entry));
-        let items = found.map(|entry| instance(&place, entry));
-        items.filter(|item| filter.matches(item)).collect::<Vec<_>>()
+        let found: Vec<_> = place.instances(name).filter(|one| takes(&one.value) && tagged(&one.value)).collect();
+        if found.is_empty() {
+            return Vec::new();
+        }
+        let checks = place.deciding(&found);
+        let found = found.into_iter().filter(|one| !passing || passes(&checks, &one.value));
+        let items = found.map(|one| instance(&place, one, &checks));
+        items.filter(|item| filter.matches(item)).collect()
     };
     let view = |state: &state::State| places(state, read).into_iter().flat_map(on).collect();
     let backend = if read.index > 0 || read.cached { Backend::Streaming } else { Backend::Blocking };
@@ -88,8 +90,8 @@ fn places<'a>(state: &'a state::State, read: &Read) -> Vec<Place<'a>> {
     places
 }
 
-fn instance(place: &Place<'_>, entry: &Entry<Service>) -> Value {
-    let checks = place.checks_of(&entry.value.id).into_iter().map(|check| wire::catalog_check(check, place.node));
+fn instance(place: &Place<'_>, entry: &Entry<Service>, checks: &Deciding<'_>) -> Value {
+    let checks = checks.of(&entry.value.id).map(|check| wire::catalog_check(check, place.node));
     json!({
         "Node": wire::node(place),
         "Service": wire::health_service(entry),
@@ -106,6 +108,6 @@ fn checks_that(places: &[Place<'_>], filter: &Filter, takes: impl Fn(&Check) -> 
     places.iter().flat_map(on).collect()
 }
 
-fn passes(place: &Place<'_>, service: &Service) -> bool {
-    place.checks_of(&service.id).iter().all(|check| check.value.status == Status::Passing)
+fn passes(checks: &Deciding<'_>, service: &Service) -> bool {
+    checks.of(&service.id).all(|check| check.value.status == Status::Passing)
 }

@@ -17,7 +17,7 @@ mod time;
 pub(crate) use crate::state::{
     data::{CheckEntry, Entry, External, Indexes, REAP_FLOOR, State},
     pairs::{Pair, Pairs, Put},
-    places::Place,
+    places::{Deciding, Place},
 };
 
 #[cfg(test)]

@@ -33,8 +33,14 @@ const OPEN_TELEMETRYS: [(&str, &str, &str); 4] = [
     ("OTEL_TRACES_SAMPLER_ARG", "telemetry.traces.sample", ""),
 ];
 
-/// Consul's own variables for what only Consul Enterprise has.
-const ENTERPRISES: [(&str, &str); 2] = [("CONSUL_NAMESPACE", "namespaces"), ("CONSUL_PARTITION", "partitions")];
+/// Variables, Consul's own and those that would be ours, for what is beyond the mesh.
+const BEYOND: [(&str, &str); 5] = [
+    ("CONSUL_NAMESPACE", "namespaces of Consul Enterprise"),
+    ("CONSUL_PARTITION", "partitions of Consul Enterprise"),
+    ("SELVEDGE_REGISTRY__NAMESPACE", "namespaces of Consul Enterprise"),
+    ("SELVEDGE_REGISTRY__PARTITION", "partitions of Consul Enterprise"),
+    ("SELVEDGE_REGISTRY__PEER", "peers"),
+];
 
 /// One variable and the setting that it sets.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,11 +53,11 @@ struct Setting<'a> {
 
 /// Puts what variables say over `defaults`: first those of Consul and OpenTelemetry, then those of Selvedge.
 pub(crate) fn merge<T: Serialize + DeserializeOwned>(defaults: &T, variables: &Variables) -> Result<T, Error> {
-    for (variable, what) in ENTERPRISES {
+    for (variable, what) in BEYOND {
         let Some(text) = variables.get(variable).filter(|text| !["", "default"].contains(&text.as_str())) else {
             continue;
         };
-        let reason = format!("{text:?} is asked for, and {what} are Consul Enterprise's and not supported: unset it");
+        let reason = format!("{text:?} is asked for, and {what} are not supported: unset it");
         return Err(Error::config(variable, &reason));
     }
     let broken = |error: serde_json::Error| Error::config("environment", &error.to_string());

@@ -38,10 +38,14 @@ fn consuls_own_variables_are_honoured() {
 }
 
 #[test]
-fn what_only_consul_enterprise_has_is_refused_by_name() {
-    for variable in ["CONSUL_NAMESPACE", "CONSUL_PARTITION"] {
+fn namespaces_partitions_and_peers_are_refused_by_name() {
+    let ours = ["SELVEDGE_REGISTRY__NAMESPACE", "SELVEDGE_REGISTRY__PARTITION", "SELVEDGE_REGISTRY__PEER"];
+    let consuls = ["CONSUL_NAMESPACE", "CONSUL_PARTITION"];
+    for variable in consuls.into_iter().chain(ours) {
         let error = refusal(variable, "team-a");
         assert!(error.starts_with(variable) && error.contains("not supported"), "{error}");
+    }
+    for variable in consuls {
         assert!(read(&[(variable, "default")]).is_ok() && read(&[(variable, "")]).is_ok());
     }
 }

@@ -29,13 +29,16 @@ pub(crate) struct Agents {
 struct Rest {
     backoff: Backoff,
     until: Option<Instant>,
+    /// When it answered anything, or was last found to be silent.
+    heard: Instant,
 }
 
 impl Agents {
     /// Takes the agents in the order in which they are asked; there is at least one.
     pub(crate) fn new(urls: Vec<Url>) -> Self {
         let (first, most) = PASSED_OVER;
-        let rests = urls.iter().map(|_| Rest { backoff: Backoff::new(first, most), until: None }).collect();
+        let rest = |_| Rest { backoff: Backoff::new(first, most), until: None, heard: Instant::now() };
+        let rests = urls.iter().map(rest).collect();
         Self { urls: urls.into(), rests: Arc::new(Mutex::new(rests)), asked: watch::Sender::new(0) }
     }
 
@@ -64,7 +67,18 @@ impl Agents {
             let rest = &mut self.rests()[agent];
             rest.backoff.reset();
             rest.until = None;
+            rest.heard = Instant::now();
         }
+    }
+
+    /// Whether an agent answered nothing for so long; then it is not silent to others for as long: one looks for all.
+    pub(crate) fn is_silent(&self, agent: usize, span: Duration) -> bool {
+        let (rest, now) = (&mut self.rests()[agent], Instant::now());
+        let silent = now.saturating_duration_since(rest.heard) >= span;
+        if silent {
+            rest.heard = now;
+        }
+        silent
     }
 
     /// Takes note that an agent gave no answer. Returns whether another is asked from now on.
@@ -154,6 +168,19 @@ mod tests {
         tokio::task::yield_now().await;
         agents.failed(0, &error());
         waiting.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_all_who_find_an_agent_silent_one_looks() {
+        let (agents, span) = (agents(2), Duration::from_secs(10));
+        assert!(!agents.is_silent(0, span));
+        tokio::time::advance(span).await;
+        assert_eq!([agents.is_silent(0, span), agents.is_silent(0, span)], [true, false]);
+        tokio::time::advance(span / 2).await;
+        agents.answered(0);
+        tokio::time::advance(span / 2).await;
+        assert!(!agents.is_silent(0, span), "it answered since");
+        assert!(agents.is_silent(1, span));
     }
 
     #[test]

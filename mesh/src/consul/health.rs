@@ -52,6 +52,25 @@ pub(crate) struct Service {
     pub(crate) weights: Weights,
     #[serde(deserialize_with = "or_default")]
     pub(crate) locality: Locality,
+    /// The cluster that it was imported from, if not from its own (cluster peering).
+    #[serde(deserialize_with = "or_default")]
+    peer_name: String,
+    /// Consul Enterprise's.
+    #[serde(deserialize_with = "or_default")]
+    partition: String,
+    #[serde(deserialize_with = "or_default")]
+    namespace: String,
+}
+
+/// What the mesh does not know, and an instance is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beyond<'a> {
+    /// Another cluster (cluster peering): it is reached through mesh gateways, with certificates.
+    Peer(&'a str),
+    /// A partition of Consul Enterprise, other than the default one.
+    Partition(&'a str),
+    /// A namespace of Consul Enterprise, other than the default one.
+    Namespace(&'a str),
 }
 
 /// The weight of an instance by its health.
@@ -89,9 +108,23 @@ pub(crate) struct Check {
 
 impl Entry {
     /// Whether it may be called, as Envoy sees it: nothing critical, neither of its own, of its node, nor
-    /// maintenance, which is a critical check too. A warning is no reason, unless its weight is zero.
+    /// maintenance, which is a critical check too. A warning is no reason, unless its weight is zero. What is beyond
+    /// the mesh is not called.
     pub(crate) fn is_callable(&self) -> bool {
-        self.weight() > 0 && self.checks.iter().all(|check| check.status != "critical")
+        self.beyond().is_none() && self.weight() > 0 && self.checks.iter().all(|check| check.status != "critical")
+    }
+
+    /// Returns what it is in that the mesh does not support, if it is.
+    pub(crate) fn beyond(&self) -> Option<Beyond<'_>> {
+        let Service { peer_name, partition, namespace, .. } = &self.service;
+        let other = |name: &str| !["", "default"].contains(&name);
+        if !peer_name.is_empty() {
+            return Some(Beyond::Peer(peer_name));
+        }
+        if other(partition) {
+            return Some(Beyond::Partition(partition));
+        }
+        other(namespace).then_some(Beyond::Namespace(namespace))
     }
 
     /// Returns the weight that the registration gives it in its present health.
@@ -120,6 +153,16 @@ impl Entry {
         let host = if own.is_empty() { self.node.address.as_str() } else { own };
         let port = u16::try_from(self.service.port).ok().filter(|&port| port != 0)?;
         (!host.is_empty()).then_some((host, port))
+    }
+}
+
+impl std::fmt::Display for Beyond<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Peer(name) => write!(out, "imported from the peer {name:?}"),
+            Self::Partition(name) => write!(out, "in the partition {name:?}"),
+            Self::Namespace(name) => write!(out, "in the namespace {name:?}"),
+        }
     }
 }
 
@@ -189,6 +232,20 @@ mod tests {
             assert_eq!(entry(&json).zone(), zone, "{json}");
         }
         assert_eq!(entry(r#"{"Node":{"Locality":null},"Service":{"Locality":null}}"#).zone(), None);
+    }
+
+    #[test]
+    fn what_is_of_a_peer_or_in_a_partition_or_namespace_is_not_called() {
+        for (service, beyond) in [
+            (r#""PeerName":"","Partition":"default","Namespace":"default""#, None),
+            (r#""PeerName":null,"Partition":null"#, None),
+            (r#""PeerName":"east","Partition":"a""#, Some(Beyond::Peer("east"))),
+            (r#""Partition":"a","Namespace":"b""#, Some(Beyond::Partition("a"))),
+            (r#""Partition":"default","Namespace":"b""#, Some(Beyond::Namespace("b"))),
+        ] {
+            let entry = entry(&format!(r#"{{"Service":{{{service}}}}}"#));
+            assert_eq!((entry.beyond(), entry.is_callable()), (beyond, beyond.is_none()), "{service}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::{Response, Url};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep};
 use tracing::debug;
 
 use crate::{
@@ -27,6 +27,10 @@ const LONGEST_TEXT: usize = 300;
 
 /// How long an agent that gave no answer gets to answer what needs nobody else.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+
+/// How long an agent of several may be silent before it is asked for a sign of life: who waits for news hears nothing
+/// for a minute, of an agent that is well as of one that is frozen.
+const SILENT: Duration = Duration::from_secs(10);
 
 /// The agents' HTTP servers. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -91,14 +95,32 @@ impl Http {
             return false;
         }
         // One request says little: it may have waited for a leader, as it would at any other agent.
+        self.sign_of_life(agent).await.is_err() && self.agents.failed(agent, &failure.error)
+    }
+
+    /// Ends when another agent is asked because this one has gone silent.
+    async fn silence(&self, agent: usize) {
+        if self.agents.count() == 1 {
+            return std::future::pending().await;
+        }
+        loop {
+            sleep(SILENT).await;
+            if self.agents.is_silent(agent, SILENT)
+                && let Err(error) = self.sign_of_life(agent).await
+                && self.agents.failed(agent, &error)
+            {
+                return;
+            }
+        }
+    }
+
+    /// Asks an agent for what it needs nobody else for; whatever it answers, it lives.
+    async fn sign_of_life(&self, agent: usize) -> Result<(), Error> {
         let request = Request { timeout: SIGN_OF_LIFE, ..Request::get(&["agent", "self"]) };
-        let sign = timeout(SIGN_OF_LIFE, self.exchange(agent, &request, None)).await;
-        let lives = match sign {
-            Ok(Ok(_)) => true,
-            Ok(Err(failure)) => matches!(failure.cause, Cause::Status(_) | Cause::UnknownToken),
-            Err(_) => false,
-        };
-        !lives && self.agents.failed(agent, &failure.error)
+        match self.exchange(agent, &request, None).await {
+            Ok(_) | Err(Failure { cause: Cause::Status(_) | Cause::UnknownToken, .. }) => Ok(()),
+            Err(failure) => Err(failure.error),
+        }
     }
 
     /// Sends a request with a token; once more, if the agent does not know the token that a login brought.
@@ -233,6 +255,7 @@ impl Source for Http {
                 result => result,
             },
             () = self.agents.left(agent) => Err(left()),
+            () = self.silence(agent) => Err(left()),
         }
     }
 

@@ -151,7 +151,8 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
         let (seat, index) = self.take_seat(if at_once { 0 } else { self.index }).await;
         // Earlier by up to a tenth: many watches that began at once do not stay together.
         let wait = self.wait.mul_f64(1.0 - 0.1 * self.random.random::<f64>());
-        let answer = self.source.ask(agent, self.request.clone().blocking(index, wait)).await?;
+        // Boxed: it is large, and of very many watches most sleep between their questions.
+        let answer = Box::pin(self.source.ask(agent, self.request.clone().blocking(index, wait))).await?;
         drop(seat);
         let told = digest(&answer.body);
         let value = match self.last == Some(told) {

@@ -3,14 +3,17 @@
 use std::{
     collections::{BTreeMap, HashMap},
     hash::Hash,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use serde::de::DeserializeOwned;
 use tokio::{sync::watch::Receiver, time::Instant};
 use tokio_util::task::TaskTracker;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::{
     consul::{Catalog, Consul, Watch, health::Entry, polls::Usage},
@@ -39,6 +42,8 @@ pub(crate) struct ConsulResolver {
     instances: Feeds<String, Instances>,
     services: Feeds<(), Services>,
     usages: Mutex<HashMap<String, Usage>>,
+    /// It was told that there are instances which the mesh cannot call.
+    told_beyond: Arc<AtomicBool>,
     tasks: TaskTracker,
 }
 
@@ -54,6 +59,7 @@ impl ConsulResolver {
             instances,
             services,
             usages: Mutex::default(),
+            told_beyond: Arc::default(),
             tasks,
         }
     }
@@ -77,11 +83,12 @@ impl Resolve for ConsulResolver {
             let watch = self.consul.watch_instances(service, self.wait, self.usage(service));
             let age = self.ages.begin(watch_of(service));
             let (service, hold, memory) = (service.to_owned(), Hold::new(self.hold), self.memory.clone());
-            let noted = memory.clone();
+            let (noted, told_beyond) = (memory.clone(), Arc::clone(&self.told_beyond));
             let read = move |entries: Vec<Entry>| {
                 if let (Some(memory), Some(entry)) = (&noted, entries.first()) {
                     memory.note_datacenter(&entry.node.datacenter);
                 }
+                tell_beyond(&entries, &told_beyond);
                 told(&entries)
             };
             self.tasks.spawn(run(watch, feed, age, Followed { service, hold, memory }, read));
@@ -157,6 +164,15 @@ fn told(entries: &[Entry]) -> Told {
     let leaving = entries.iter().filter(|entry| entry.is_in_maintenance());
     let leaving = leaving.filter_map(Entry::address).map(|(host, port)| (host.to_owned(), port)).collect();
     Told { callable: callable(entries), leaving }
+}
+
+/// Says once that there are instances which the mesh cannot call, wherever they are.
+fn tell_beyond(entries: &[Entry], told: &AtomicBool) {
+    let Some((entry, beyond)) = entries.iter().find_map(|entry| Some((entry, entry.beyond()?))) else { return };
+    if !told.swap(true, Ordering::Relaxed) {
+        let id = &entry.service.id;
+        warn!(id, "an instance is {beyond}: peers, partitions and namespaces are not supported, such are left out");
+    }
 }
 
 /// Returns the instances that may be called, in the order of their ids: Consul promises none.

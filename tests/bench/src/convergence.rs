@@ -4,10 +4,13 @@
 //! `register`: from the PUT to the first call that reaches the new instance. `maintenance`, `kill`: from the PUT, or the
 //! SIGKILL, to the last call that goes to the old one. Of a thousand instances any one is called too rarely for that:
 //! `register_crowd` lasts until the new one has a connection, `maintenance_crowd` until the old one is off the list.
+//! `idle`: what a process costs that has a thousand services in view while nothing happens.
 
 mod calls;
-pub(crate) mod crowd;
+mod crowd;
 pub(crate) mod engine;
+mod idle;
+pub(crate) mod observer;
 mod plan;
 mod samples;
 mod target;
@@ -40,9 +43,14 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     let mut figures = Figures::default();
     for kind in [Kind::Embedded, Kind::Consul] {
         let Some(engine) = Engine::start(kind).await? else { continue };
-        few(&engine, plan, &mut figures).await?;
+        if plan.changes > 0 {
+            few(&engine, plan, &mut figures).await?;
+        }
         if plan.crowd > 0 {
             crowd::run(&engine, plan, &mut figures).await?;
+        }
+        if plan.services > 0 {
+            idle::run(&engine, plan, &mut figures).await?;
         }
     }
     figures.write(Path::new("target/bench/convergence.json"))

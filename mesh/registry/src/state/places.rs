@@ -6,7 +6,7 @@ use serde_json::Map;
 
 use crate::{
     record::{Check, Node, Service, Status},
-    state::data::{Entry, External, State},
+    state::data::{CheckEntry, Entry, External, State},
 };
 
 /// A node, and what is on it.
@@ -18,10 +18,23 @@ pub(crate) struct Place<'a> {
     /// At which it or a service of it last changed.
     pub(crate) index: u64,
     services: &'a BTreeMap<String, Entry<Service>>,
-    /// By the service that they are of, and then by id; those of the node have no service.
-    checks: BTreeMap<&'a str, Vec<&'a Entry<Check>>>,
+    checks: Checks<'a>,
     /// That the own node is alive: this process answers, so it is.
     alive: Option<Entry<Check>>,
+}
+
+/// The checks of a node, by id.
+#[derive(Clone, Copy, Debug)]
+enum Checks<'a> {
+    Own(&'a BTreeMap<String, CheckEntry>),
+    External(&'a BTreeMap<String, Entry<Check>>),
+}
+
+/// The checks that decide about some instances of a node.
+#[derive(Debug)]
+pub(crate) struct Deciding<'a> {
+    of_node: Vec<&'a Entry<Check>>,
+    by_service: BTreeMap<&'a str, Vec<&'a Entry<Check>>>,
 }
 
 impl State {
@@ -52,7 +65,7 @@ impl State {
             modified: start,
             index: self.indexes.own,
             services: &self.services,
-            checks: grouped(self.checks.values().map(|check| &check.catalog)),
+            checks: Checks::Own(&self.checks),
             alive: Some(Entry::new(alive(), start)),
         }
     }
@@ -66,7 +79,7 @@ impl<'a> Place<'a> {
             modified: external.node.modified,
             index: external.index,
             services: &external.services,
-            checks: grouped(external.checks.values()),
+            checks: Checks::External(&external.checks),
             alive: None,
         }
     }
@@ -84,27 +97,44 @@ impl<'a> Place<'a> {
 
     /// Returns all its checks, by id.
     pub(crate) fn checks(&self) -> Vec<&Entry<Check>> {
-        let mut checks: Vec<_> = self.checks.values().flatten().copied().chain(&self.alive).collect();
+        let mut checks: Vec<_> = self.checks.all().chain(&self.alive).collect();
         checks.sort_by(|one, other| one.value.id.cmp(&other.value.id));
         checks
     }
 
-    /// Returns the checks that decide about an instance: those of the node, then its own; each by id.
-    pub(crate) fn checks_of(&self, service_id: &str) -> Vec<&Entry<Check>> {
-        let of = |id: &str| self.checks.get(id).into_iter().flatten().copied();
-        let mut checks: Vec<_> = of("").chain(&self.alive).collect();
-        checks.sort_by(|one, other| one.value.id.cmp(&other.value.id));
-        checks.extend(of(service_id));
-        checks
+    /// Returns the checks that decide about these instances: all checks are gone through once.
+    pub(crate) fn deciding(&self, instances: &[&'a Entry<Service>]) -> Deciding<'_> {
+        let mut by_service: BTreeMap<_, Vec<_>> =
+            instances.iter().map(|entry| (entry.value.id.as_str(), Vec::new())).collect();
+        let mut of_node: Vec<_> = self.alive.iter().collect();
+        for check in self.checks.all() {
+            match check.value.service_id.as_str() {
+                "" => of_node.push(check),
+                id => drop(by_service.get_mut(id).map(|checks| checks.push(check))),
+            }
+        }
+        of_node.sort_by(|one, other| one.value.id.cmp(&other.value.id));
+        Deciding { of_node, by_service }
     }
 }
 
-fn grouped<'a>(checks: impl Iterator<Item = &'a Entry<Check>>) -> BTreeMap<&'a str, Vec<&'a Entry<Check>>> {
-    let mut by_service: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for check in checks {
-        by_service.entry(check.value.service_id.as_str()).or_default().push(check);
+impl<'a> Checks<'a> {
+    fn all(self) -> impl Iterator<Item = &'a Entry<Check>> {
+        let (own, external) = match self {
+            Self::Own(own) => (Some(own), None),
+            Self::External(external) => (None, Some(external)),
+        };
+        let own = own.into_iter().flat_map(|checks| checks.values().map(|check| &check.catalog));
+        own.chain(external.into_iter().flat_map(BTreeMap::values))
     }
-    by_service
+}
+
+impl<'a> Deciding<'a> {
+    /// Returns those of one of the instances: of its node, then its own; each by id.
+    pub(crate) fn of(&self, service_id: &str) -> impl Iterator<Item = &'a Entry<Check>> {
+        let own = self.by_service.get(service_id).into_iter().flatten();
+        self.of_node.iter().chain(own).copied()
+    }
 }
 
 fn alive() -> Check {

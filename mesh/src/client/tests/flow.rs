@@ -1,6 +1,14 @@
 //! Bodies under flow control, half-closed streams, limits, compression, and callers that leave.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    future::{Future as _, poll_fn},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -17,6 +25,37 @@ async fn three_mebibytes_go_both_ways_through_small_windows() {
     let message: Bytes = (0..3 * 1024 * 1024).map(|n: u32| n.to_le_bytes()[n as usize % 3]).collect();
     let (a, b) = tokio::join!(world.unary(message.clone(), options(None)), world.unary(message.clone(), options(None)));
     assert!(a.unwrap() == message && b.unwrap() == message);
+}
+
+/// Passes on what wakes it, and counts.
+struct Counted {
+    wakes: AtomicUsize,
+    task: Waker,
+}
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {
+        self.wakes.fetch_add(1, Ordering::Relaxed);
+        self.task.wake_by_ref();
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_call_does_not_wake_its_caller() {
+    let stub = Stub::start(echo).await;
+    let world = world(Some(&[stub.address]), |_| {});
+    world.call().await.unwrap();
+    let task = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+    let counted = Arc::new(Counted { wakes: AtomicUsize::new(0), task });
+    let waker = Waker::from(Arc::clone(&counted));
+    let mut call = Box::pin(world.call());
+    let woken_by_its_end = poll_fn(|_| {
+        let before = counted.wakes.load(Ordering::Relaxed);
+        let answer = std::task::ready!(call.as_mut().poll(&mut Context::from_waker(&waker)));
+        assert!(answer.is_ok());
+        Poll::Ready(counted.wakes.load(Ordering::Relaxed) - before)
+    });
+    assert_eq!(woken_by_its_end.await, 0, "a thread would be woken for it");
 }
 
 #[tokio::test]

@@ -260,6 +260,27 @@ async fn a_snapshot_is_not_looked_at_while_consul_answers() {
     assert_eq!(next(&mut users).await, ["a"]);
 }
 
+#[tokio::test]
+async fn instances_of_peers_partitions_and_namespaces_are_left_out_and_told_of_once() {
+    let (fake, logs) = (Fake::start(), Logs::capture());
+    let other = |key: &str, id: &str| {
+        let mut other = entry(id, 2, "passing");
+        other["Service"][key] = "east".into();
+        other
+    };
+    fake.set(USERS, 5, json!([entry("a", 1, "passing"), other("PeerName", "b"), other("Namespace", "c")]));
+    fake.set(ORDERS, 5, json!([other("Partition", "d")]));
+    let resolver = resolver(&fake);
+    let (mut users, mut orders) = (resolver.instances("users"), resolver.instances("orders"));
+    assert_eq!(next(&mut users).await, ["a"]);
+    assert_eq!(next(&mut orders).await, Vec::<String>::new());
+    let warnings = logs.lines("WARN");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    for part in ["east", "not supported", "left out"] {
+        assert!(warnings[0].contains(part), "{part}: {warnings:?}");
+    }
+}
+
 /// Connections of this machine to a port.
 fn connections(url: &str) -> usize {
     let port: u16 = url.rsplit(':').next().unwrap().parse().unwrap();

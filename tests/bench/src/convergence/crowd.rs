@@ -1,32 +1,24 @@
 //! A service of very many instances, seen by a mesh in a process of its own: what one change costs it.
 
-use std::{process::Stdio, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use selvedge::Instances;
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
-    time::{Instant, interval, sleep, timeout},
-};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     convergence::{
-        calls,
         engine::Engine,
+        observer::{CROWD, Observer},
         plan::{LIMIT, Plan},
         samples::{Samples, number},
         target::Target,
         wire::Wire,
     },
     cpu,
-    echo::pb::{EchoRequest, echo_service_client::EchoServiceClient},
     figures::Figures,
 };
 
-const SERVICE: &str = "crowd";
 /// How many are registered at once before anything is measured.
 const AT_ONCE: usize = 16;
 /// How long the mesh is left alone to see what it costs while nothing happens.
@@ -35,11 +27,11 @@ const IDLE: Duration = Duration::from_secs(10);
 pub(crate) async fn run(engine: &Engine, plan: Plan, figures: &mut Figures) -> anyhow::Result<()> {
     let targets: Vec<Target> = stream::iter(0..plan.crowd).then(|_| Target::start()).try_collect().await?;
     let registered = targets.iter().enumerate().map(|(n, target)| async move {
-        engine.register(SERVICE, &format!("member-{n}"), target.address).await.map(drop)
+        engine.register(CROWD, &format!("member-{n}"), target.address).await.map(drop)
     });
     stream::iter(registered).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
     let wire = Wire::start(engine.url()).await?;
-    let mut observer = Observer::start(&wire.url).await?;
+    let mut observer = Observer::start(&wire.url, None).await?;
     observer.until(plan.crowd).await?;
     // All are connected to before anything is measured.
     for target in &targets {
@@ -62,7 +54,7 @@ async fn measure(
         let id = format!("new-{n}");
         plan.rest().await;
         target.forget();
-        let at = engine.register(SERVICE, &id, target.address).await?;
+        let at = engine.register(CROWD, &id, target.address).await?;
         let connected = timeout(LIMIT, target.connected()).await?;
         register.add(at, Some(connected));
         observer.until(plan.crowd + 1).await?;
@@ -90,60 +82,4 @@ async fn idle(process: u32) -> anyhow::Result<Duration> {
     let before = cpu::used(process)?;
     sleep(IDLE).await;
     Ok((cpu::used(process)? - before).div_f64(IDLE.as_secs_f64()))
-}
-
-/// A mesh in a process of its own; killed when dropped.
-#[derive(Debug)]
-struct Observer {
-    process: u32,
-    lines: Lines<BufReader<ChildStdout>>,
-    _child: Child,
-}
-
-impl Observer {
-    async fn start(registry: &str) -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["observe", "--registry", registry])
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let stdout = child.stdout.take().context("standard output is piped")?;
-        let process = child.id().context("the observer ended")?;
-        Ok(Self { process, lines: BufReader::new(stdout).lines(), _child: child })
-    }
-
-    /// Waits until it sees so many instances; returns when it did.
-    async fn until(&mut self, instances: usize) -> anyhow::Result<Instant> {
-        let look = async {
-            loop {
-                let line = self.lines.next_line().await?.context("the observer ended")?;
-                if line.parse() == Ok(instances) {
-                    return anyhow::Ok(Instant::now());
-                }
-            }
-        };
-        timeout(LIMIT, look).await.with_context(|| format!("the observer never saw {instances} instances"))?
-    }
-}
-
-/// Prints how many instances there are whenever that changes, and calls now and then, until it is killed.
-pub(crate) async fn observe(registry: &str) -> anyhow::Result<()> {
-    let mesh = calls::mesh(registry)?;
-    let mut client = EchoServiceClient::new(mesh.channel(SERVICE));
-    tokio::spawn(async move {
-        let mut ticks = interval(Duration::from_secs(1));
-        loop {
-            ticks.tick().await;
-            drop(client.echo(EchoRequest { payload: Bytes::new() }).await);
-        }
-    });
-    let mut instances = mesh.instances(SERVICE);
-    loop {
-        let count = match &*instances.borrow_and_update() {
-            Instances::Unknown => 0,
-            Instances::Known(list) => list.len(),
-        };
-        println!("{count}");
-        instances.changed().await?;
-    }
 }

@@ -77,12 +77,43 @@ impl Engine {
         self.put(&format!("/v1/agent/service/deregister/{id}"), String::new()).await
     }
 
+    /// Enters a node of which no agent knows into the catalog, with a check.
+    pub(crate) async fn enter_node(&self, number: usize) -> anyhow::Result<()> {
+        let (node, address) = (node(number), format!("10.0.{number}.7"));
+        let check =
+            json!({ "CheckID": "alive", "Name": "Node Health Status", "Status": "passing", "Output": "Agent alive" });
+        let body =
+            json!({ "Node": node, "Address": address, "NodeMeta": { "rack": "r7" }, "Check": check }).to_string();
+        self.put("/v1/catalog/register", body).await.map(drop)
+    }
+
+    /// Enters an instance on it, with all that one of ours has.
+    pub(crate) async fn enter(&self, number: usize, service: &str) -> anyhow::Result<()> {
+        let (id, address, port) = (format!("{service}-{number}"), format!("10.0.{number}.7"), 50_000 + number);
+        let check = |kind: &str| json!({ "CheckID": format!("{id}:{kind}"), "Name": kind, "ServiceID": id, "Status": "passing" });
+        let tags = ["grpc", "schema-0123456789ab"];
+        let instance = json!({ "ID": id, "Service": service, "Tags": tags, "Address": address, "Port": port,
+            "Meta": { "selvedge": "0.1.0", "selvedge-owner": "40e4a0b2c1d3" } });
+        let body = json!({ "Node": node(number), "SkipNodeUpdate": true, "Service": instance,
+            "Checks": [check("ttl"), check("grpc")] });
+        self.put("/v1/catalog/register", body.to_string()).await.map(drop)
+    }
+
+    /// Removes a node and all on it.
+    pub(crate) async fn remove_node(&self, number: usize) -> anyhow::Result<()> {
+        self.put("/v1/catalog/deregister", json!({ "Node": node(number) }).to_string()).await.map(drop)
+    }
+
     async fn put(&self, path: &str, body: String) -> anyhow::Result<Instant> {
         let request = self.client.put(format!("{}{path}", self.url)).body(body);
         let began = Instant::now();
         request.send().await?.error_for_status()?;
         Ok(began)
     }
+}
+
+fn node(number: usize) -> String {
+    format!("quiet-node-{number}")
 }
 
 /// Serves the embedded registry until it is killed; prints its address.

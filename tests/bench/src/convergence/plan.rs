@@ -19,6 +19,9 @@ pub(crate) struct Plan {
     /// Instances of the large service; 0 leaves it out
     #[arg(long, default_value_t = 1_000)]
     pub(crate) crowd: usize,
+    /// Services in view of a process that idles; 0 leaves it out
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) services: usize,
 }
 
 impl Plan {

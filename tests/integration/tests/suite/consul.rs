@@ -3,7 +3,9 @@
 mod child;
 mod credentials;
 mod many;
+mod policy;
 mod servers;
+mod several;
 mod snapshot;
 mod soak;
 mod traps;

@@ -42,8 +42,13 @@ impl Stack {
 
     /// Starts it with these options, gateway and admin on free ports.
     pub(crate) async fn start(args: &[&str]) -> anyhow::Result<Self> {
+        Self::start_with(args, &[]).await
+    }
+
+    /// Does the same, with these variables in its environment.
+    pub(crate) async fn start_with(args: &[&str], envs: &[(&str, &str)]) -> anyhow::Result<Self> {
         let args = [&["--gateway-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"], args].concat();
-        let program = Program::spawn("selvedge-local", &args, &[])?;
+        let program = Program::spawn("selvedge-local", &args, envs)?;
         program.wait_for_line(|line| line.starts_with("ready in "), READY).await?;
         let told = |what: &str| {
             let prefix = format!("  {what} ");

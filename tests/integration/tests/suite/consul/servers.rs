@@ -1,4 +1,4 @@
-//! The stack on three servers with TLS and closed ACLs: the leader is killed, a follower frozen, the client agent comes
+//! The local stack on three servers with TLS and closed ACLs: the leader is killed, a follower frozen, the client agent comes
 //! back empty; no call fails.
 
 use std::sync::{
@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     consul::TOKEN,
-    instance::{Instance, address_after},
+    instance::Instance,
     late,
+    stack::{Stack, path},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,12 +26,9 @@ async fn no_call_fails_while_servers_die_freeze_and_the_agent_comes_back_empty()
     let Some(mut consul) = ConsulCluster::start(TOKEN).await? else { return Ok(()) };
     let data = TempDir::new()?;
     let database = format!("sqlite://{}/users.db", data.path().display());
-    let users = async || Instance::ready(spawn(&consul, "selvedge-users", &["--database", &database])?).await;
-    let (first, second) = (users().await?, users().await?);
-    let listen = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
-    let program = spawn(&consul, "selvedge-gateway", &listen)?;
-    let gateway = format!("http://{}", address_after(&program, "gateway listens").await?);
-    let load = Load::start(&consul, &gateway).await?;
+    let (url, ca) = (consul.url(), consul.ca().display().to_string());
+    let stack = Stack::start_with(&["--registry", &url, "--data-dir", path(&data)], &credentials(&ca)).await?;
+    let load = Load::start(&consul, &stack.gateway).await?;
     load.goes_on().await?;
 
     let leader = consul.leader().await?;
@@ -57,8 +55,8 @@ async fn no_call_fails_while_servers_die_freeze_and_the_agent_comes_back_empty()
     let back = Instant::now();
     eventually(LIMIT, async || {
         let known = consul.get("/v1/agent/services").await?.to_string();
-        let ports = [&first, &second, &third, &fourth].map(|one| one.address.rsplit(':').next().unwrap_or_default());
-        let missing = ports.iter().filter(|port| !known.contains(**port)).count();
+        let all = stack.users.iter().chain(&stack.catalog).chain([&third.address, &fourth.address]);
+        let missing = all.filter(|address| !known.contains(address.rsplit(':').next().unwrap_or_default())).count();
         ensure!(missing == 0, "{missing} are not registered yet");
         Ok(())
     })
@@ -74,8 +72,12 @@ async fn no_call_fails_while_servers_die_freeze_and_the_agent_comes_back_empty()
 /// Starts a program of ours on the cluster.
 fn spawn(consul: &ConsulCluster, program: &str, args: &[&str]) -> Result<Program> {
     let (url, ca) = (consul.url(), consul.ca().display().to_string());
-    let envs = [("CONSUL_HTTP_TOKEN", TOKEN), ("CONSUL_CACERT", ca.as_str())];
-    Program::spawn(program, &[&["--registry", &url], args].concat(), &envs)
+    Program::spawn(program, &[&["--registry", &url], args].concat(), &credentials(&ca))
+}
+
+/// Who our programs are to the cluster.
+fn credentials(ca: &str) -> [(&str, &str); 2] {
+    [("CONSUL_HTTP_TOKEN", TOKEN), ("CONSUL_CACERT", ca)]
 }
 
 /// Calls under way until they are told to stop: through the mesh, and through the gateway.

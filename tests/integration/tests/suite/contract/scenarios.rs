@@ -6,6 +6,7 @@ mod edges;
 mod every;
 mod filters;
 mod keys;
+mod mesh;
 
 use crate::contract::step::{A1, A2, Compare, Step, get, put, register, sleeps, until, wakes};
 
@@ -20,6 +21,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     vec![
         scenario("an empty registry", empty()),
         scenario("an instance comes and goes", lifecycle()),
+        scenario("what the mesh writes", mesh::writes()),
         scenario("defaults of a registration", defaults()),
         scenario("refused registrations", edges::refused()),
         scenario("bodies that are no registration", edges::not_decoded()),
