@@ -1,8 +1,12 @@
 //! What a gateway is told at its start, with defaults.
 
+mod json;
+
 use std::{net::SocketAddr, time::Duration};
 
 use selvedge::Telemetry;
+
+pub use self::json::{JsonFormat, JsonFormatError, JsonFormats, json_format};
 
 /// Everything that one gateway is told at its start.
 #[derive(Clone, Debug)]
@@ -15,6 +19,8 @@ pub struct Options {
     pub expose: Expose,
     /// Which web pages may read answers. Default [`Origins::Any`].
     pub cors: Origins,
+    /// How the JSON of services is read and written, over what they say themselves. Default: nothing.
+    pub json: JsonFormats,
     /// How much one client may ask for.
     pub limits: Limits,
     /// Instruments shared with others of the process; own ones if none.
@@ -30,6 +36,7 @@ impl Options {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             expose: Expose::default(),
             cors: Origins::default(),
+            json: JsonFormats::new(),
             limits: Limits::default(),
             telemetry: None,
         }

@@ -13,7 +13,8 @@ use http::HeaderMap;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use prost_reflect::DynamicMessage;
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, SerializeOptions};
 use serde_json::Value as Json;
 use tonic::{Status, body::Body};
 
@@ -85,23 +86,47 @@ pub fn json(bytes: &[u8]) {
     made("POST", Parts { segments: &["v1", "kinds"], query: None, body: bytes });
 }
 
+/// Reads an answer that is a message with every kind of field, or should be one.
+///
+/// # Panics
+///
+/// If what it becomes is no JSON, or says something else once it was read again.
+pub fn answer(bytes: &[u8]) {
+    let Ok(own) = transcode::write(&binding("GET"), bytes) else { return };
+    let json: Json = serde_json::from_slice(&own).expect("it is JSON");
+    let again = transcode::request(&binding("POST"), Parts { body: &own, ..EMPTY });
+    let again = again.unwrap_or_else(|failure| panic!("its own JSON is refused: {failure:?}: {json}"));
+    let again = transcode::frame(&again).expect("what was read can be sent");
+    assert_eq!(written(&binding("GET"), &again[5..]), json, "its own JSON says something else");
+}
+
 fn made(http: &str, parts: Parts<'_>) {
     let binding = binding(http);
     let Ok(message) = transcode::request(&binding, parts) else { return };
     let frame = transcode::frame(&message).expect("what was read can be sent");
     let sent = DynamicMessage::decode(binding.method.descriptor.input(), frame.slice(5..)).expect("and is understood");
-    let (wanted, sent) = (written(&binding, &message), written(&binding, &sent));
-    assert_eq!(sent, wanted, "it is another message to the service");
-    let again = transcode::request(&self::binding("POST"), Parts { body: wanted.to_string().as_bytes(), ..EMPTY });
-    let again = again.unwrap_or_else(|failure| panic!("its own JSON is refused: {failure:?}: {wanted}"));
-    assert_eq!(written(&binding, &again), wanted, "its own JSON says something else");
+    let json = written(&binding, &frame[5..]);
+    assert_eq!(Some(&json), told(&sent).as_ref(), "it is another message to the service");
+    assert_eq!(json, written(&binding, &sent.encode_to_vec()), "it is another one once it was merged");
+    let again = transcode::request(&self::binding("POST"), Parts { body: json.to_string().as_bytes(), ..EMPTY });
+    let again = again.unwrap_or_else(|failure| panic!("its own JSON is refused: {failure:?}: {json}"));
+    let again = transcode::frame(&again).expect("what was read can be sent");
+    assert_eq!(written(&binding, &again[5..]), json, "its own JSON says something else");
 }
 
 const EMPTY: Parts<'_> = Parts { segments: &["v1", "kinds"], query: None, body: b"" };
 
-fn written(binding: &Binding, message: &DynamicMessage) -> Json {
+fn written(binding: &Binding, message: &[u8]) -> Json {
     let text = transcode::write(binding, message).expect("what was read can be written");
     serde_json::from_slice(&text).expect("it is JSON")
+}
+
+/// What others make of a message.
+fn told(message: &DynamicMessage) -> Option<Json> {
+    let options = SerializeOptions::new().skip_default_fields(false);
+    let mut text = serde_json::Serializer::new(Vec::new());
+    message.serialize_with_options(&mut text, &options).ok()?;
+    serde_json::from_slice(&text.into_inner()).ok()
 }
 
 /// The route of a message with every kind of field: `GET` by its query, `POST` by its body.
@@ -120,7 +145,7 @@ fn kinds() -> Schema {
     let set = compiler.encode_file_descriptor_set();
     let files = Files::from_sets(&[&set], &["kinds.v1.KindService"]).expect("it was encoded a moment ago");
     let learned = Learned::new("kinds", None, 0, files).expect("its files fit together");
-    let state = State { learned: Some(Arc::new(learned)), error: None };
+    let state = State { learned: Some(Arc::new(learned)), ..State::default() };
     Schema::build(&BTreeMap::from([("kinds".to_owned(), state)]), true, &Schema::default())
 }
 

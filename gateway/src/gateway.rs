@@ -80,6 +80,7 @@ impl Gateway {
         let reporter = HealthReporter::new();
         let stop = CancellationToken::new();
         let learner = Learner::new(self.mesh.clone(), self.options.expose, Arc::clone(&self.schema), reporter.clone());
+        let learner = learner.with_json(self.options.json.clone());
         let learning = tokio::spawn(learner.run(stop.clone()));
         let pipeline = Arc::new(self.pipeline(reporter.clone()));
         let serving = tokio::spawn(listener::serve(listener, pipeline, self.leaving.clone()));

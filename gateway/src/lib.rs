@@ -24,6 +24,7 @@ mod upstream;
 mod body;
 mod config;
 mod error;
+mod json;
 mod metadata;
 mod metrics;
 mod percent;
@@ -34,7 +35,7 @@ pub mod fuzzing;
 mod testing;
 
 pub use crate::{
-    config::{Expose, Limits, Options, Origins},
+    config::{Expose, JsonFormat, JsonFormatError, JsonFormats, Limits, Options, Origins, json_format},
     error::Error,
     gateway::{Gateway, run},
 };

@@ -8,7 +8,7 @@ mod watch;
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
-use http::{Request, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header::CONNECTION};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -42,6 +42,8 @@ const PONG: Duration = Duration::from_secs(20);
 const REFUSED: Duration = Duration::from_millis(100);
 /// Header fields of one request.
 const FIELDS: usize = 100;
+/// Bytes of a body of HTTP/1.1 that are read or written at once: each piece costs a system call.
+const PIECE: usize = 128 * 1024;
 
 /// Serves until told to end, and then until the requests that run have ended, or the grace is over.
 pub(crate) async fn serve(listener: TcpListener, pipeline: Arc<Pipeline>, shutdown: CancellationToken) {
@@ -136,7 +138,8 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
         // It would time idle connections as well: `Patience` has the time of both.
         .header_read_timeout(None)
         .max_headers(FIELDS)
-        .max_buf_size((limits.header_bytes as usize).max(8 * 1024));
+        // Of heads too, which are measured once they have ended.
+        .max_buf_size(PIECE.max(limits.header_bytes as usize));
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -165,8 +168,10 @@ async fn connection<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             None => request.map(Body::new),
         };
         let pipeline = Arc::clone(&pipeline);
+        // hyper measures those of HTTP/2.
+        let too_large = running.is_some() && head_bytes(&request) > pipeline.limits.header_bytes as usize;
         async move {
-            let response = pipeline.handle(request).await;
+            let response = if too_large { head_too_large() } else { pipeline.handle(request).await };
             Ok::<_, Infallible>(response.map(|body| Answer::new(body, running)))
         }
     });
@@ -174,6 +179,21 @@ async fn connection<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     if let Err(error) = watcher.watch(serving).await {
         debug!(error, "connection ended");
     }
+}
+
+/// Returns how long the head of a request of HTTP/1.1 was, white space and version left out.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    let uri = request.uri();
+    let line = request.method().as_str().len() + uri.path().len() + uri.query().map_or(0, str::len);
+    line + request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>()
+}
+
+/// Refuses a request whose head is too large, as hyper does with one that is larger than its buffer.
+fn head_too_large() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 #[cfg(test)]

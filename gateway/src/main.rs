@@ -5,8 +5,9 @@ use std::{io::IsTerminal as _, net::SocketAddr, process::ExitCode};
 use anyhow::{Context as _, anyhow};
 use clap::{Parser, ValueEnum};
 use selvedge::Telemetry;
-use selvedge_gateway::{Expose, Gateway, Options, Origins};
+use selvedge_gateway::{Expose, Gateway, JsonFormat, Options, Origins, json_format};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 /// Opens the mesh to browsers, REST clients and plain gRPC.
@@ -34,6 +35,16 @@ struct Args {
         value_name = "ORIGIN"
     )]
     cors_origin: Vec<String>,
+    /// How JSON of a gRPC service is written and read, over what the service says: shop.v1.ShopService:ignore_unknown_fields;
+    /// * for all. The settings are in gateway/docs
+    #[arg(
+        long,
+        env = "SELVEDGE_GATEWAY_JSON",
+        value_parser = json_format,
+        value_delimiter = ';',
+        value_name = "SERVICE:SETTING,SETTING=false"
+    )]
+    json: Vec<(String, JsonFormat)>,
     /// How the log is written; SELVEDGE_LOG says what of it (default: info)
     #[arg(long, env = "SELVEDGE_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -78,10 +89,11 @@ async fn run(args: Args) -> anyhow::Result<()> {
     if let Some(registry) = args.registry {
         mesh.registry.address = registry;
     }
-    let options =
-        Options { listen: args.listen, expose: args.expose, cors: origins(args.cors_origin), ..Options::new(mesh) };
+    let (cors, json) = (origins(args.cors_origin), args.json.into_iter().collect());
+    let options = Options { listen: args.listen, expose: args.expose, cors, json, ..Options::new(mesh) };
     let gateway = Gateway::new(options)?;
     let admin = Telemetry::bind_admin(args.admin_listen).await.context("choose another address with --admin-listen")?;
+    info!(address = %admin.local_addr().context("the admin listener has no address")?, "admin listener");
     let telemetry = gateway.telemetry().clone();
     let router = gateway.admin();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

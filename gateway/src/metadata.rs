@@ -69,6 +69,34 @@ pub(crate) fn to_grpc(headers: &mut HeaderMap) {
     }
 }
 
+/// The preference (RFC 7240) by which a REST client asks for the metadata of an answer under [`PREFIX`].
+pub(crate) const PREFERENCE: HeaderValue = HeaderValue::from_static("grpc-metadata");
+/// What stands before the names of metadata, as grpc-gateway has it.
+const PREFIX: &str = "grpc-metadata-";
+
+/// Tells whether a request prefers to get the metadata of its answer.
+pub(crate) fn is_preferred(headers: &HeaderMap) -> bool {
+    let values = headers.get_all("prefer").into_iter().filter_map(|value| value.to_str().ok());
+    let mut names =
+        values.flat_map(|value| value.split(',')).map(|one| one.split(';').next().unwrap_or_default().trim());
+    names.any(|name| name.as_bytes().eq_ignore_ascii_case(PREFERENCE.as_bytes()))
+}
+
+/// Puts all metadata of an answer, headers or trailers, under names of its own; what is binary stays base64. Not what
+/// gRPC, HTTP and the mesh write themselves.
+pub(crate) fn prefixed(metadata: &HeaderMap) -> HeaderMap {
+    let reserved = |name: &str| {
+        let of_http = matches!(name, "content-type" | "date" | "server" | "trailer");
+        is_hop(name) || of_http || name.starts_with("grpc-") || name.starts_with("x-selvedge-")
+    };
+    let named = copy(metadata, reserved);
+    let names = named.iter().filter_map(|(name, value)| {
+        let name = HeaderName::try_from(format!("{PREFIX}{name}")).ok()?;
+        Some((name, value.clone()))
+    });
+    names.collect()
+}
+
 /// Keeps what a REST client may see of a service's metadata.
 pub(crate) fn to_rest(headers: &HeaderMap) -> HeaderMap {
     copy(headers, |name| {
@@ -129,6 +157,42 @@ mod tests {
         let sent = headers(&[("connection", "close, X-Hop"), ("x-hop", "1"), ("keep-alive", "5"), ("host", "h")]);
         let kept = from_rest(&sent);
         assert_eq!(kept.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["content-type", "te"]);
+    }
+
+    #[test]
+    fn metadata_is_asked_for_by_a_preference() {
+        for (value, wanted) in [
+            ("grpc-metadata", true),
+            ("respond-async, Grpc-Metadata; x=1", true),
+            ("grpc-metadata-x", false),
+            ("", false),
+        ] {
+            assert_eq!(is_preferred(&headers(&[("prefer", value)])), wanted, "{value}");
+        }
+        assert!(!is_preferred(&headers(&[("grpc-metadata", "1")])));
+    }
+
+    #[test]
+    fn metadata_has_names_of_its_own() {
+        let mut sent = headers(&[
+            ("x-next", "2"),
+            ("x-seal-bin", "AAE"),
+            ("set-cookie", "a=b"),
+            ("grpc-status", "0"),
+            ("grpc-encoding", "gzip"),
+            ("content-type", "application/grpc"),
+            ("x-selvedge-peer", "users"),
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("keep-alive", "5"),
+            ("te", "trailers"),
+        ]);
+        sent.append("x-next", HeaderValue::from_static("3"));
+        let all = prefixed(&sent);
+        assert_eq!(all.len(), 4);
+        assert_eq!(all.get_all("grpc-metadata-x-next").iter().collect::<Vec<_>>(), ["2", "3"]);
+        assert_eq!(all["grpc-metadata-x-seal-bin"], "AAE");
+        assert_eq!(all["grpc-metadata-set-cookie"], "a=b");
     }
 
     #[test]

@@ -21,6 +21,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    json::Settings,
     openapi::{merge::Merged, node::Node, path::Resources, types::Types},
     schema::{Binding, Learned, Schema},
 };
@@ -58,25 +59,27 @@ struct Making {
 fn document(schema: &Schema) -> Node {
     let mut making = Making::default();
     making.merged.types.insert(types::STATUS.to_owned(), errors::status());
-    let mut services: BTreeMap<&str, Vec<&Binding>> = BTreeMap::new();
+    // Services of one process may each have their own JSON.
+    let mut services: BTreeMap<(&str, Settings), Vec<&Binding>> = BTreeMap::new();
     for binding in schema.bindings() {
-        services.entry(&binding.method.service).or_default().push(binding);
+        let method = &binding.method;
+        services.entry((&method.service, method.json.settings)).or_default().push(binding);
     }
     let learned: BTreeMap<&str, &Arc<Learned>> =
         schema.services().values().map(|learned| (&*learned.service, learned)).collect();
-    for (service, bindings) in services {
+    for ((service, settings), bindings) in services {
         if let Some(learned) = learned.get(service) {
-            making.service(learned, bindings);
+            making.service(learned, settings, bindings);
         }
     }
     making.finish()
 }
 
 impl Making {
-    fn service(&mut self, learned: &Learned, mut bindings: Vec<&Binding>) {
+    fn service(&mut self, learned: &Learned, settings: Settings, mut bindings: Vec<&Binding>) {
         bindings.sort_by_cached_key(|binding| (binding.template.shape(), binding.http.clone()));
         let resources = Resources::of(&learned.pool);
-        let mut types = Types::default();
+        let mut types = Types::new(settings);
         let (mut operations, mut left) = (Vec::new(), ROUTES);
         let mut tagged = BTreeSet::new();
         for binding in bindings {

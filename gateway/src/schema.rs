@@ -1,21 +1,29 @@
 //! What the gateway knows of protos: one immutable [`Schema`], swapped whole when a service changes.
 
 mod learn;
+mod reading;
 mod reflect;
+mod registered;
+mod store;
 
 mod index;
 mod report;
 
 mod bindings;
+mod census;
+mod files;
+mod honest;
 mod learned;
+mod method;
 mod routes;
 mod template;
 
 pub(crate) use self::{
     bindings::{Binding, BodyRule},
+    files::{Files, RawSet},
     index::{OWN, Schema, Target},
     learn::Learner,
-    learned::{Files, Learned, RawSet},
+    learned::Learned,
     routes::Matched,
     template::{Piece, Template, Variable},
 };

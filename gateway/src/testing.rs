@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt as _;
+use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use selvedge::CallOptions;
 use serde_json::Value as Json;
@@ -32,17 +33,37 @@ use crate::{
 
 /// Compiles a file of `tests/proto`.
 pub(crate) fn descriptors(file: &str) -> Vec<u8> {
-    let roots = [concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proto"), concat!(env!("CARGO_MANIFEST_DIR"), "/../proto")];
+    let roots = ["tests/proto", "proto", "../proto"].map(|root| format!("{}/{root}", env!("CARGO_MANIFEST_DIR")));
     let mut compiler = protox::Compiler::new(roots).unwrap();
     compiler.include_imports(true).include_source_info(true).open_files([file]).unwrap();
     compiler.encode_file_descriptor_set()
+}
+
+/// Compiles proto files of a test, which may import those of `tests/proto`.
+pub(crate) fn compiled(sources: &[(&'static str, String)], services: &[&str]) -> Files {
+    let mut resolver = protox::file::ChainFileResolver::new();
+    resolver.add(Sources(sources.iter().cloned().collect()));
+    resolver.add(protox::file::IncludeFileResolver::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proto").into()));
+    resolver.add(protox::file::GoogleFileResolver::new());
+    let mut compiler = protox::Compiler::with_file_resolver(resolver);
+    compiler.include_imports(true).open_files(sources.iter().map(|(name, _)| name)).unwrap();
+    Files::from_sets(&[&compiler.encode_file_descriptor_set()], services).unwrap()
+}
+
+struct Sources(BTreeMap<&'static str, String>);
+
+impl protox::file::FileResolver for Sources {
+    fn open_file(&self, name: &str) -> Result<protox::file::File, protox::Error> {
+        let text = self.0.get(name).ok_or_else(|| protox::Error::file_not_found(name))?;
+        protox::file::File::from_source(name, text)
+    }
 }
 
 /// A service that was read.
 pub(crate) fn learned(service: &str, age: u64, file: &str, grpc: &str) -> State {
     let files = Files::from_sets(&[&descriptors(file)], &[grpc]).unwrap();
     let learned = Learned::new(service, Some("0123456789ab".into()), age, files).unwrap();
-    State { learned: Some(Arc::new(learned)), error: None }
+    State { learned: Some(Arc::new(learned)), ..State::default() }
 }
 
 pub(crate) fn states(list: Vec<(&str, State)>) -> BTreeMap<String, State> {
@@ -70,7 +91,13 @@ pub(crate) fn descriptor(schema: &Schema, service: &str, name: &str) -> MessageD
 
 /// Puts JSON into the gRPC frame of a message of `shop.proto`.
 pub(crate) fn framed(name: &str, json: &Json) -> Bytes {
-    crate::transcode::frame(&DynamicMessage::deserialize(message(name), json).unwrap()).unwrap()
+    frame(&DynamicMessage::deserialize(message(name), json).unwrap())
+}
+
+/// Puts a message into a gRPC frame.
+pub(crate) fn frame(message: &DynamicMessage) -> Bytes {
+    let message = message.encode_to_vec();
+    [&[0][..], &u32::try_from(message.len()).unwrap().to_be_bytes(), &message].concat().into()
 }
 
 /// What a service got.

@@ -1,4 +1,4 @@
-//! JSON, path and query to message bytes, and message bytes to JSON.
+//! A REST request to the bytes of a message, and the bytes of a service's message to what a REST client reads.
 
 mod request;
 mod response;
@@ -7,17 +7,16 @@ mod status;
 mod raw;
 mod resume;
 
-mod depth;
+mod body;
 mod mask;
-mod message;
+mod path;
 mod query;
-mod value;
 
 pub(crate) use self::{
+    path::resolve,
     raw::{Raw, gives as gives_raw, put as put_raw, take as take_raw, takes as takes_raw},
     request::{Parts, request},
-    response::{frame, read, write},
+    response::{frame, write},
     resume::{resume, token},
     status::{http_status, status_json, typed_status_json},
-    value::resolve,
 };

@@ -10,8 +10,13 @@ type Entry = (&'static str, fn(&[u8]));
 /// Every seed, whatever a fuzzer found since among them.
 #[test]
 fn seeds_hold() {
-    let entries: [Entry; 4] =
-        [("frames", super::frames), ("template", super::template), ("query", super::query), ("json", super::json)];
+    let entries: [Entry; 5] = [
+        ("frames", super::frames),
+        ("template", super::template),
+        ("query", super::query),
+        ("json", super::json),
+        ("answer", super::answer),
+    ];
     for (name, entry) in entries {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(name);
         let seeds: Vec<_> = fs::read_dir(folder).unwrap().map(|seed| seed.unwrap().path()).collect();
@@ -22,7 +27,7 @@ fn seeds_hold() {
 
 #[test]
 fn every_entry_point_has_a_fuzzer() {
-    for name in ["frames", "template", "query", "json"] {
+    for name in ["frames", "template", "query", "json", "answer"] {
         let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets").join(name).with_extension("rs");
         let text = fs::read_to_string(&target).unwrap_or_default();
         assert!(text.contains(&format!("selvedge_gateway::fuzzing::{name}(")), "{}", target.display());
@@ -69,6 +74,26 @@ proptest! {
     #[test]
     fn any_text_holds_as_a_query(text in "((double|float|int64|bool|string|bytes|color|inner[.]text|longs|time)=[-+.0-9a-zA-Z%_:]{0,12}&?){0,3}|\\PC{0,30}") {
         super::query(text.as_bytes());
+    }
+
+    #[test]
+    fn any_bytes_hold_as_an_answer(bytes in vec(any::<u8>(), 0..40)) {
+        super::answer(&bytes);
+    }
+
+    /// Fields that there are, with values that may be of their wire type.
+    #[test]
+    fn nearly_a_message_holds_as_an_answer(fields in vec((1..40u8, 0..3u8, vec(any::<u8>(), 0..9)), 0..6)) {
+        let field = |(number, wire_type, value): &(u8, u8, Vec<u8>)| {
+            let key = u16::from(*number) << 3 | [0, 2, 5][usize::from(*wire_type)];
+            let key = [0x80 | key.to_le_bytes()[0], (key >> 7).to_le_bytes()[0]];
+            match wire_type {
+                0 => [&key[..], &[u8::try_from(value.len()).unwrap()]].concat(),
+                1 => [&key[..], &[u8::try_from(value.len()).unwrap()], value].concat(),
+                _ => [&key[..], &[0, 1, 2, 3]].concat(),
+            }
+        };
+        super::answer(&fields.iter().flat_map(field).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,5 +1,10 @@
 //! A whole gateway between a stub for Consul and an upstream on a real port.
 
+mod disk;
+mod hostile;
+mod reflecting;
+mod versions;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
@@ -25,8 +30,8 @@ use crate::testing::{Stub, answer, framed, pipeline};
 /// Long enough for a slow machine; no test waits for it to pass.
 const SOON: Duration = Duration::from_secs(30);
 
-/// What is registered: names, tags and ports. Its version is Consul's index.
-type Catalog = (u64, BTreeMap<String, (Vec<String>, u16)>);
+/// What is registered, by id: names, tags and ports. Its version is Consul's index.
+type Catalog = (u64, BTreeMap<String, (String, Vec<String>, u16)>);
 
 /// A stub for Consul's catalog and health, with blocking queries.
 #[derive(Clone)]
@@ -52,18 +57,23 @@ impl Consul {
         (consul, url)
     }
 
+    /// Registers the only instance of a service.
     fn register(&self, name: &str, tags: &[&str], port: u16) {
+        self.register_as(name, name, tags, port);
+    }
+
+    fn register_as(&self, id: &str, name: &str, tags: &[&str], port: u16) {
         let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-        self.catalog.send_modify(|(index, services)| {
+        self.catalog.send_modify(|(index, instances)| {
             *index += 1;
-            services.insert(name.to_owned(), (tags, port));
+            instances.insert(id.to_owned(), (name.to_owned(), tags, port));
         });
     }
 
-    fn deregister(&self, name: &str) {
-        self.catalog.send_modify(|(index, services)| {
+    fn deregister(&self, id: &str) {
+        self.catalog.send_modify(|(index, instances)| {
             *index += 1;
-            services.remove(name);
+            instances.remove(id);
         });
     }
 
@@ -85,9 +95,12 @@ async fn services(State(consul): State<Consul>, Query(query): Query<BTreeMap<Str
     if let Some(known) = query.get("index").and_then(|index| index.parse().ok()) {
         consul.known.send_replace(known);
     }
-    let (index, services) = consul.newer(&query).await;
-    let tags: BTreeMap<_, _> = services.into_iter().map(|(name, (tags, _))| (name, tags)).collect();
-    indexed(index, json!(tags))
+    let (index, instances) = consul.newer(&query).await;
+    let mut all = BTreeMap::<_, Vec<_>>::new();
+    for (name, tags, _) in instances.into_values() {
+        all.entry(name).or_default().extend(tags);
+    }
+    indexed(index, json!(all))
 }
 
 async fn instances(
@@ -95,9 +108,10 @@ async fn instances(
     Path(name): Path<String>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Answer {
-    let (index, services) = consul.newer(&query).await;
-    let instances = services.get(&name).into_iter().map(|(tags, port)| {
-        let service = json!({ "ID": name, "Service": name, "Address": "127.0.0.1", "Port": port, "Tags": tags });
+    let (index, instances) = consul.newer(&query).await;
+    let of = instances.iter().filter(|(_, (service, ..))| *service == name);
+    let instances = of.map(|(id, (_, tags, port))| {
+        let service = json!({ "ID": id, "Service": name, "Address": "127.0.0.1", "Port": port, "Tags": tags });
         json!({ "Node": { "Node": "n", "Address": "127.0.0.1" }, "Service": service, "Checks": [] })
     });
     indexed(index, json!(instances.collect::<Vec<_>>()))
@@ -156,9 +170,9 @@ async fn fetch(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut text = String::new();
-    timeout(SOON, stream.read_to_string(&mut text)).await.unwrap().unwrap();
-    text
+    let mut bytes = Vec::new();
+    timeout(SOON, stream.read_to_end(&mut bytes)).await.unwrap().unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Asks until the answer begins like this.

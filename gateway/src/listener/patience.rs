@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Sleep,
+    time::{Instant, Sleep},
 };
 
 use crate::listener::{linger::Linger, requests::Requests, watch::Watch};
@@ -38,7 +38,11 @@ pub(crate) struct Patience<I> {
     /// How many requests had begun when the stage was last settled.
     begun: u64,
     stage: Stage,
-    limit: Pin<Box<Sleep>>,
+    /// When the client has had its time.
+    end: Instant,
+    /// Wakes then, or before: most ends are put off before they come, and a timer that is set anew for each request
+    /// costs more than one that is looked at and wakes too early now and then.
+    alarm: Pin<Box<Sleep>>,
     /// How the connection ends, since it does.
     linger: Option<Linger>,
 }
@@ -56,17 +60,32 @@ enum Stage {
 
 impl<I> Patience<I> {
     pub(crate) fn new(io: I, times: Times, requests: Arc<Requests>) -> Self {
-        let limit = Box::pin(tokio::time::sleep(times.head));
-        Self { io, times, watch: Watch::default(), requests, begun: 0, stage: Stage::Head, limit, linger: None }
+        let end = Instant::now() + times.head;
+        let alarm = Box::pin(tokio::time::sleep_until(end));
+        Self { io, times, watch: Watch::default(), requests, begun: 0, stage: Stage::Head, end, alarm, linger: None }
     }
 
     fn enter(&mut self, stage: Stage) {
         self.stage = stage;
         match stage {
-            Stage::Head => self.limit.set(tokio::time::sleep(self.times.head)),
-            Stage::Idle => self.limit.set(tokio::time::sleep(self.times.idle)),
+            Stage::Head => self.end = Instant::now() + self.times.head,
+            Stage::Idle => self.end = Instant::now() + self.times.idle,
             Stage::Busy => {}
         }
+    }
+
+    /// Is ready when the client has had its time.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.end < self.alarm.deadline() {
+            self.alarm.as_mut().reset(self.end);
+        }
+        while self.alarm.as_mut().poll(cx).is_ready() {
+            if self.alarm.deadline() >= self.end {
+                return Poll::Ready(());
+            }
+            self.alarm.as_mut().reset(self.end);
+        }
+        Poll::Pending
     }
 
     /// Follows the requests of HTTP/1.1: a head ends where its request begins.
@@ -134,7 +153,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Patience<I> {
             this.came(&buf.filled()[before..]);
             return polled;
         }
-        if this.stage != Stage::Busy && this.limit.as_mut().poll(cx).is_ready() {
+        if this.stage != Stage::Busy && this.poll_end(cx).is_ready() {
             let text = match this.stage {
                 Stage::Idle => "the connection was idle for too long",
                 Stage::Head | Stage::Busy => "the client was silent for too long before the end of its headers",

@@ -71,7 +71,7 @@ impl Walk<'_> {
     }
 
     fn parameter(&mut self, field: &FieldDescriptor) {
-        let name = self.name(FieldDescriptor::json_name);
+        let name = self.name(|field| self.types.key(field));
         if name.len() > NAME {
             return;
         }
@@ -87,7 +87,7 @@ impl Walk<'_> {
         self.found.push(parameter);
     }
 
-    fn name(&self, spelling: impl Fn(&FieldDescriptor) -> &str) -> String {
+    fn name<'s>(&'s self, spelling: impl Fn(&'s FieldDescriptor) -> &'s str) -> String {
         self.inside.iter().map(spelling).collect::<Vec<_>>().join(".")
     }
 }

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prost_reflect::{Cardinality, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Value};
 
-use crate::openapi::{comments::Comments, node::Node, scalars};
+use crate::{
+    json::Settings,
+    openapi::{comments::Comments, node::Node, scalars},
+};
 
 /// The type of errors; the gateway declares it itself.
 pub(crate) const STATUS: &str = "google.rpc.Status";
@@ -15,6 +18,7 @@ pub(crate) const SCHEMAS: &str = "#/components/schemas/";
 /// The types of one service, declared as they are met.
 #[derive(Debug, Default)]
 pub(crate) struct Types {
+    settings: Settings,
     pub(crate) comments: Comments,
     met: BTreeSet<String>,
     waiting: Vec<Declared>,
@@ -37,6 +41,16 @@ pub(crate) struct Behavior {
 }
 
 impl Types {
+    /// Begins, for services whose JSON is like this.
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings, ..Self::default() }
+    }
+
+    /// Returns the key of a field in answers.
+    pub(crate) fn key<'f>(&self, field: &'f FieldDescriptor) -> &'f str {
+        if self.settings.preserve_proto_field_names { field.name() } else { field.json_name() }
+    }
+
     /// Returns a schema for a message: a reference, or what JSON has for a well-known type.
     pub(crate) fn of_message(&mut self, message: &MessageDescriptor) -> Node {
         let name = message.full_name();
@@ -63,16 +77,17 @@ impl Types {
         for field in message.fields().filter(|field| !but.contains(field.name())) {
             let behavior = Behavior::of(&field);
             if behavior.required && !partial {
-                required.push(field.json_name().to_owned());
+                required.push(self.key(&field).to_owned());
             }
-            properties = properties.with(field.json_name(), self.property(&field, behavior));
+            let property = self.property(&field, behavior);
+            properties = properties.with(self.key(&field), property);
         }
         let object = Node::map().with("type", "object");
         let object = object.with_some("description", self.comments.at(&message.parent_file(), message.path()));
         let object = object.with_some("deprecated", is_deprecated(message).then_some(true));
         let object = if properties.is_empty() { object } else { object.with("properties", properties) };
         let object = if required.is_empty() { object } else { object.with("required", Node::texts(required)) };
-        object.with("additionalProperties", false)
+        object.with("additionalProperties", self.settings.ignore_unknown_fields)
     }
 
     /// Returns what the comments say of a field, and whom it excludes.
@@ -80,7 +95,7 @@ impl Types {
         let comment = self.comments.at(&field.parent_message().parent_file(), field.path());
         let oneof = field.containing_oneof().filter(|oneof| !oneof.is_synthetic());
         let excluded = oneof.map(|oneof| {
-            let names = oneof.fields().take(16).map(|field| format!("`{}`", field.json_name()));
+            let names = oneof.fields().take(16).map(|field| format!("`{}`", self.key(&field)));
             format!("At most one of {} is given.", names.collect::<Vec<_>>().join(", "))
         });
         let all: Vec<String> = comment.into_iter().chain(excluded).collect();
@@ -131,18 +146,24 @@ impl Types {
         let file = descriptor.parent_file();
         let mut about = self.comments.at(&file, descriptor.path()).into_iter().collect::<Vec<_>>();
         let values = descriptor.values().filter_map(|value| {
-            let comment = self.comments.at(&file, value.path())?;
-            Some(format!("- `{}`: {}", value.name(), comment.replace('\n', " ")))
+            let comment = self.comments.at(&file, value.path()).map(|comment| comment.replace('\n', " "));
+            match (self.settings.always_print_enums_as_ints, comment) {
+                (false, comment) => Some(format!("- `{}`: {}", value.name(), comment?)),
+                (true, Some(comment)) => Some(format!("- {}: `{}`: {comment}", value.number(), value.name())),
+                (true, None) => Some(format!("- {}: `{}`", value.number(), value.name())),
+            }
         });
         let values: Vec<String> = values.collect();
         if !values.is_empty() {
             about.push(values.join("\n"));
         }
+        let about = (!about.is_empty()).then(|| about.join("\n\n"));
+        if self.settings.always_print_enums_as_ints {
+            // No list of them: answers have numbers, and requests may have names as well.
+            return Node::map().with("type", Node::texts(["integer", "string"])).with_some("description", about);
+        }
         let names = descriptor.values().map(|value| value.name().to_owned());
-        Node::map()
-            .with("type", "string")
-            .with_some("description", (!about.is_empty()).then(|| about.join("\n\n")))
-            .with("enum", Node::texts(names))
+        Node::map().with("type", "string").with_some("description", about).with("enum", Node::texts(names))
     }
 }
 

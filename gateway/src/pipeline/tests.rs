@@ -13,6 +13,7 @@ use crate::testing::{Stub, answer, framed, pipeline};
 
 mod cases;
 mod hostile;
+mod json;
 mod streams;
 
 /// Answers with an item of the name that was asked for.

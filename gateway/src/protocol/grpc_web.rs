@@ -1,9 +1,13 @@
-//! gRPC-Web, binary and text (gRPC's PROTOCOL-WEB.md): unary and server streaming calls.
+//! gRPC-Web, binary and text (gRPC's PROTOCOL-WEB.md): calls of all four kinds.
 //!
-//! A request is one message, so it is read whole. The frames of the answer pass as they come; trailers become the
-//! last frame, and a trailers-only answer stays in the headers, with no frame at all.
+//! A request of one message is read whole. Browsers send no more; other clients stream over HTTP/2 (`buf curl` does,
+//! for reflection), and their messages pass as they come. So do the frames of the answer; trailers become the last
+//! frame, and a trailers-only answer stays in the headers, with no frame at all.
+
+mod upload;
 
 use std::{
+    future::Future as _,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -13,7 +17,8 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE},
 };
-use http_body::Frame;
+use http_body::{Body as _, Frame};
+use tokio::sync::oneshot;
 use tonic::{Code, Status, body::Body};
 
 use crate::{
@@ -43,19 +48,21 @@ pub(crate) async fn serve(
     if request.method() != Method::POST {
         return grpc::not_post();
     }
-    let response = match call(request, schema, upstreams, limits).await {
-        Ok(response) => response,
-        Err(status) => status.into_http(),
-    };
-    encode(response, answered)
+    match call(request, schema, upstreams, limits).await {
+        Ok((response, broken)) => encode(response, answered, broken),
+        Err(status) => encode(status.into_http(), answered, None),
+    }
 }
+
+/// Who tells of a request that broke a bound while it was passed on.
+type Broken = oneshot::Receiver<Status>;
 
 async fn call(
     request: Request<Body>,
     schema: &Schema,
     upstreams: &Upstreams,
     limits: &Limits,
-) -> Result<Response<Body>, Status> {
+) -> Result<(Response<Body>, Option<Broken>), Status> {
     let target = schema.target(request.uri().path()).map_err(Status::unimplemented)?;
     let text = Protocol::of(request.headers()) == Protocol::GrpcWebText;
     let (mut parts, sent) = request.into_parts();
@@ -64,15 +71,30 @@ async fn call(
         let text = format!("the body is in content-encoding {encoding:?}: compress messages, by grpc-encoding");
         return Err(Status::unimplemented(text));
     }
-    // Base64 is a third larger than what it says.
-    let most = if text { limits.body_bytes / 3 * 4 + 8 } else { limits.body_bytes };
-    let sent =
-        body::collect(sent, &parts.headers, most, limits.body_timeout).await.map_err(|failure| failure.status)?;
-    let message = if text { decode(&sent)? } else { sent };
+    let (message, broken) = if schema.takes_stream(parts.uri.path()) {
+        let (messages, broken) = upload::stream(sent, text, limits);
+        (messages, Some(broken))
+    } else {
+        (Body::new(http_body_util::Full::new(whole(sent, &parts.headers, text, limits).await?)), None)
+    };
     parts.headers = metadata::from_web(&parts.headers);
     parts.version = http::Version::HTTP_2;
-    let request = Request::from_parts(parts, Body::new(http_body_util::Full::new(message)));
-    Ok(upstreams.call(&target, request).await)
+    let answer = upstreams.call(&target, Request::from_parts(parts, message));
+    let Some(mut broken) = broken else { return Ok((answer.await, None)) };
+    tokio::select! {
+        // First: what the service says of a request that broke off is less.
+        biased;
+        Ok(status) = &mut broken => Err(status),
+        response = answer => Ok((response, Some(broken))),
+    }
+}
+
+/// Reads the message of a request that has only one.
+async fn whole(sent: Body, headers: &HeaderMap, text: bool, limits: &Limits) -> Result<Bytes, Status> {
+    // Base64 is a third larger than what it says.
+    let most = if text { limits.body_bytes / 3 * 4 + 8 } else { limits.body_bytes };
+    let sent = body::collect(sent, headers, most, limits.body_timeout).await.map_err(|failure| failure.status)?;
+    if text { decode(&sent) } else { Ok(sent) }
 }
 
 /// Answers a codec that is not known here.
@@ -89,7 +111,7 @@ fn decode(text: &[u8]) -> Result<Bytes, Status> {
     let mut decoded = Vec::with_capacity(text.len() / 4 * 3);
     let mut decoder = base64_text::Decoder::default();
     let read = decoder.push(text, &mut decoded).and_then(|()| decoder.finish());
-    read.map_err(|_| Status::invalid_argument("the body is not base64, as application/grpc-web-text must be"))?;
+    read.map_err(|_| upload::not_base64())?;
     Ok(decoded.into())
 }
 
@@ -122,13 +144,13 @@ impl Encoding {
     }
 }
 
-fn encode(response: Response<Body>, encoding: Encoding) -> Response<Body> {
+fn encode(response: Response<Body>, encoding: Encoding, broken: Option<Broken>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     metadata::to_grpc(&mut parts.headers);
     parts.headers.insert(CONTENT_TYPE, encoding.content_type());
     let trailers_only = parts.headers.contains_key(Status::GRPC_STATUS);
-    let body = if trailers_only { Body::empty() } else { Body::new(WebBody { inner: body, encoding, ended: false }) };
-    Response::from_parts(parts, body)
+    let web = WebBody { inner: body, encoding, broken, ended: false };
+    Response::from_parts(parts, if trailers_only { Body::empty() } else { Body::new(web) })
 }
 
 /// A gRPC body whose trailers are its last frame.
@@ -136,7 +158,38 @@ fn encode(response: Response<Body>, encoding: Encoding) -> Response<Body> {
 struct WebBody {
     inner: Body,
     encoding: Encoding,
+    broken: Option<Broken>,
     ended: bool,
+}
+
+impl WebBody {
+    /// Tells how the request broke, if it did.
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Option<Status> {
+        let told = self.broken.as_mut().map(|broken| Pin::new(broken).poll(cx));
+        match told? {
+            Poll::Ready(told) => {
+                // It is asked no more.
+                self.broken = None;
+                told.ok()
+            }
+            Poll::Pending => None,
+        }
+    }
+
+    /// Returns the next piece of the answer, or what ends it.
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, HeaderMap>> {
+        if let Some(status) = self.poll_broken(cx) {
+            return Poll::Ready(Err(grpc::trailers_of(&status)));
+        }
+        Poll::Ready(match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+            Some(Ok(frame)) => frame.into_data().map_err(|frame| frame.into_trailers().unwrap_or_default()),
+            Some(Err(status)) => Err(grpc::trailers_of(&self.poll_broken(cx).unwrap_or(status))),
+            None => {
+                let status = Status::new(Code::Unknown, "the service ended its answer without a status");
+                Err(grpc::trailers_of(&status))
+            }
+        })
+    }
 }
 
 impl http_body::Body for WebBody {
@@ -148,13 +201,9 @@ impl http_body::Body for WebBody {
         if this.ended {
             return Poll::Ready(None);
         }
-        let trailers = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => return Poll::Ready(Some(Ok(Frame::data(this.encoding.write(data))))),
-                Err(frame) => frame.into_trailers().unwrap_or_default(),
-            },
-            Some(Err(status)) => grpc::trailers_of(&status),
-            None => grpc::trailers_of(&Status::new(Code::Unknown, "the service ended its answer without a status")),
+        let trailers = match ready!(this.poll_answer(cx)) {
+            Ok(data) => return Poll::Ready(Some(Ok(Frame::data(this.encoding.write(data))))),
+            Err(trailers) => trailers,
         };
         this.ended = true;
         Poll::Ready(Some(Ok(Frame::data(this.encoding.write(trailers_frame(&trailers))))))

@@ -15,6 +15,7 @@ pub(crate) struct Messages {
     read: BytesMut,
     /// What the headers said, of an answer that has no more than headers.
     status: Option<Status>,
+    trailers: HeaderMap,
     ended: bool,
 }
 
@@ -24,7 +25,7 @@ impl Messages {
         let status = Status::from_header_map(headers);
         match status {
             Some(status) if status.code() != Code::Ok => Err(status),
-            status => Ok(Self { body, read: BytesMut::new(), status, ended: false }),
+            status => Ok(Self { body, read: BytesMut::new(), status, trailers: HeaderMap::new(), ended: false }),
         }
     }
 
@@ -47,7 +48,7 @@ impl Messages {
     }
 
     /// Returns the only message of an answer to a unary call.
-    pub(crate) async fn only(mut self) -> Result<Bytes, Status> {
+    pub(crate) async fn only(&mut self) -> Result<Bytes, Status> {
         let first = self.next().await?;
         let message = first.ok_or_else(|| Status::internal("the service answered without a message"))?;
         match self.next().await? {
@@ -56,9 +57,15 @@ impl Messages {
         }
     }
 
+    /// Returns what came after the messages, once their end was met.
+    pub(crate) fn trailers(&self) -> &HeaderMap {
+        &self.trailers
+    }
+
     fn end(&mut self, trailers: Option<HeaderMap>) -> Result<Option<Bytes>, Status> {
         self.ended = true;
-        let said = trailers.and_then(|trailers| Status::from_header_map(&trailers)).or_else(|| self.status.take());
+        self.trailers = trailers.unwrap_or_default();
+        let said = Status::from_header_map(&self.trailers).or_else(|| self.status.take());
         match said {
             Some(status) if status.code() == Code::Ok && self.read.is_empty() => Ok(None),
             Some(status) if status.code() == Code::Ok => Err(Status::internal("the service's last message broke off")),

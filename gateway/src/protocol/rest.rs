@@ -11,6 +11,7 @@ mod broken;
 mod form;
 mod head;
 mod lines;
+mod told;
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header::ALLOW, re
 use tonic::{Code, body::Body};
 
 pub(crate) use self::answer::refuse;
-use self::{broken::Broken, form::Form, head::Head};
+use self::{broken::Broken, form::Form, head::Head, told::Metadata};
 use crate::{
     config::Limits,
     error::Failure,
@@ -41,19 +42,25 @@ pub(crate) async fn serve(
     };
     let binding = Arc::clone(binding);
     let segments = segments.into_iter().map(str::to_owned).collect();
+    let metadata = Metadata::of(&parts.headers, &binding);
     let head = Head { parts, binding: Arc::clone(&binding), segments };
-    let call = call(head, sent, upstreams, limits);
-    call.await.unwrap_or_else(|failure| refuse(&failure, Some(binding.method.descriptor.parent_pool())))
+    let answer = call(head, sent, upstreams, limits).await;
+    metadata.told(answer.unwrap_or_else(|failure| {
+        let mut refused = refuse(&failure, Some(binding.method.json.types()));
+        metadata.add(&mut refused, failure.status.metadata().as_ref());
+        refused
+    }))
 }
 
 async fn call(head: Head, sent: Body, upstreams: &Upstreams, limits: &Limits) -> Result<Response<Body>, Failure> {
     let (binding, form) = (Arc::clone(&head.binding), Form::of(&head.parts.headers));
+    let metadata = Metadata::of(&head.parts.headers, &binding);
     let target = Target::Service(Arc::clone(&binding.method.service), binding.method.options);
     let broken = Arc::<Broken>::default();
     let message = request::decode(head, sent, limits, &broken).await?;
     let answering = async {
         let response = upstreams.call(&target, message).await;
-        response::encode(&binding, form, response, &broken).await
+        response::encode(&binding, (form, metadata), response, &broken).await
     };
     tokio::select! {
         biased;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prost_reflect::{DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor, Value};
 
-use crate::schema::{learned::Method, template::Template};
+use crate::schema::{method::Method, template::Template};
 
 /// One way in which a method is reached by REST.
 #[derive(Debug)]

@@ -1,12 +1,19 @@
 //! Keeps the schema up to date: follows the registry, reads each exposed service, publishes one index.
+//!
+//! What takes long for a large schema (linking, indexing, files) runs on threads for blocking work: no call waits.
 
-use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    future::pending,
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
-use selvedge::{Instances, Mesh, Services};
+use selvedge::{Mesh, Services};
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
+    task::{JoinHandle, JoinSet, spawn_blocking},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -14,76 +21,107 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use tracing::{info, warn};
 
 use crate::{
-    config::Expose,
+    config::{Expose, JsonFormats},
     schema::{
+        files::Files,
+        honest::clean,
         index::{Schema, State},
-        learned::{Files, Learned},
-        reflect,
+        learned::Learned,
+        reading::{News, Read, Reading},
+        registered::{Digests, exposed},
+        store::{self, Kept, Store},
     },
 };
 
-/// A service whose registration names no digest is read again after this time.
-const REREAD: Duration = Duration::from_secs(300);
-/// The first and the longest wait after a failed reading.
-const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// How long the kept schema of a service that the registry does not name is kept on.
+const UNNAMED: Duration = Duration::from_secs(300);
 
 /// Follows the registry and publishes what is known.
 #[derive(Debug)]
 pub(crate) struct Learner {
     mesh: Mesh,
     expose: Expose,
+    json: Arc<JsonFormats>,
     schema: Arc<ArcSwap<Schema>>,
     health: HealthReporter,
     followed: BTreeMap<String, Followed>,
     tasks: JoinSet<()>,
     seen: u64,
+    stored: Stored,
 }
 
 /// One exposed service.
 #[derive(Debug)]
 struct Followed {
-    /// Tells its task which digest the registration names; dropping it ends the task.
-    digest: watch::Sender<Option<String>>,
+    /// Tells its task which digests registrations name; dropping it ends the task.
+    digests: watch::Sender<Digests>,
     age: u64,
     state: State,
     /// When it is forgotten: its last instance left the registry.
     until: Option<Instant>,
 }
 
-/// What the task of a service read. `age` tells a service from one of the same name that left before.
-#[derive(Debug)]
-struct News {
-    service: String,
-    age: u64,
-    digest: Option<String>,
-    files: Result<Files, String>,
+/// What is on disk.
+#[derive(Debug, Default)]
+struct Stored {
+    /// What an earlier process kept of services that the registry has not named since, with their ages.
+    unnamed: BTreeMap<String, (u64, Kept)>,
+    /// When that is given up.
+    until: Option<Instant>,
+    keeper: Option<(watch::Sender<Vec<Kept>>, JoinHandle<()>)>,
 }
 
 impl Learner {
     pub(crate) fn new(mesh: Mesh, expose: Expose, schema: Arc<ArcSwap<Schema>>, health: HealthReporter) -> Self {
-        Self { mesh, expose, schema, health, followed: BTreeMap::new(), tasks: JoinSet::new(), seen: 0 }
+        let (followed, tasks, stored) = (BTreeMap::new(), JoinSet::new(), Stored::default());
+        Self { mesh, expose, json: Arc::default(), schema, health, followed, tasks, seen: 0, stored }
+    }
+
+    /// Sets what the operator says of the JSON of services.
+    pub(crate) fn with_json(self, formats: JsonFormats) -> Self {
+        Self { json: Arc::new(formats), ..self }
     }
 
     /// Runs until told to end.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
         let (sender, mut news) = mpsc::channel(16);
+        self.restore().await;
         let mut services = self.mesh.services();
         services.mark_changed();
         loop {
-            let overdue = self.followed.values().filter_map(|followed| followed.until).min();
+            let overdue = self.followed.values().filter_map(|followed| followed.until).chain(self.stored.until).min();
             tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => break,
                 changed = services.changed() => match changed {
                     Ok(()) => {
                         let now = services.borrow_and_update().clone();
                         self.follow(now, &sender).await;
                     }
-                    Err(_) => return,
+                    Err(_) => break,
                 },
                 Some(read) = news.recv() => self.take(read).await,
                 () = passed(overdue) => self.forget().await,
                 Some(_) = self.tasks.join_next() => {}
             }
+        }
+        if let Some((told, keeping)) = self.stored.keeper {
+            drop(told);
+            _ = keeping.await;
+        }
+    }
+
+    /// Reads what an earlier process kept, if the mesh keeps a snapshot: the ages of services are among it.
+    async fn restore(&mut self) {
+        let config = self.mesh.config();
+        let Some(folder) = &config.discovery.snapshot else { return };
+        let mut store = Store::new(folder, &config.service);
+        let read = spawn_blocking(move || (store.read(), store)).await;
+        let Ok((kept, store)) = read else { return };
+        let (told, telling) = watch::channel(Vec::new());
+        self.stored.keeper = Some((told, tokio::spawn(store::keep(store, telling))));
+        for kept in kept {
+            self.stored.unnamed.insert(kept.service.clone(), (self.seen, kept));
+            self.seen += 1;
         }
     }
 
@@ -98,20 +136,43 @@ impl Learner {
             let until = Instant::now() + patience;
             followed.until = Some(followed.until.map_or(until, |known| known.min(until)));
         }
-        for (name, digest) in exposed {
+        for (name, digests) in exposed {
             if let Some(followed) = self.followed.get_mut(&name) {
                 followed.until = None;
-                followed.digest.send_if_modified(|now| std::mem::replace(now, digest.clone()) != digest);
+                followed.digests.send_if_modified(|now| std::mem::replace(now, digests.clone()) != digests);
                 continue;
             }
-            let age = self.seen;
-            self.seen += 1;
-            let (sender, receiver) = watch::channel(digest);
-            let reading = Reading { mesh: self.mesh.clone(), service: name.clone(), age, news: news.clone() };
+            let (age, state) = self.begin(&name, &digests).await;
+            let (sender, receiver) = watch::channel(digests);
+            let reading = Reading::new(self.mesh.clone(), name.clone(), age, news.clone());
             self.tasks.spawn(reading.run(receiver));
-            self.followed.insert(name, Followed { digest: sender, age, state: State::default(), until: None });
+            self.followed.insert(name, Followed { digests: sender, age, state, until: None });
+        }
+        if !self.stored.unnamed.is_empty() && self.stored.until.is_none() {
+            self.stored.until = Some(Instant::now() + UNNAMED);
         }
         self.forget().await;
+    }
+
+    /// Returns the age of a service that came, and what is known of it from disk: until it was read.
+    async fn begin(&mut self, name: &str, digests: &Digests) -> (u64, State) {
+        let Some((age, kept)) = self.stored.unnamed.remove(name) else {
+            self.seen += 1;
+            return (self.seen - 1, State::default());
+        };
+        let is_named = |digest: &Option<String>| digest.as_ref().is_some_and(|digest| digests.contains(digest));
+        let some_named = kept.versions.iter().any(|(digest, _)| is_named(digest));
+        let mut versions = kept.versions;
+        versions.retain(|(digest, _)| !some_named || is_named(digest));
+        let (linked, error) = self.link(name, age, versions).await;
+        if let Some(error) = error {
+            warn!(service = name, error, "the schema on disk is not used");
+        }
+        let state = State { from_disk: true, ..state(linked, None) };
+        if state.learned.is_some() {
+            info!(service = name, schemas = ?named(&state), "schema taken from disk, until an instance tells its own");
+        }
+        (age, state)
     }
 
     /// Forgets what left long ago, and publishes the rest.
@@ -120,43 +181,68 @@ impl Learner {
         for gone in self.followed.extract_if(.., |_, followed| followed.until.is_some_and(|at| at <= now)) {
             tell(&self.mesh, &gone.0, &[]);
         }
-        self.publish(true).await;
+        if self.stored.until.take_if(|at| *at <= now).is_some() {
+            self.stored.unnamed.clear();
+        }
+        self.keep();
+        self.publish().await;
     }
 
     /// Takes over what a service's task read.
     async fn take(&mut self, news: News) {
-        let News { service, age, digest, files } = news;
-        let Some(followed) = self.followed.get_mut(&service).filter(|followed| followed.age == age) else { return };
-        let same = |files: &Files| {
-            let learned = followed.state.learned.as_ref();
-            learned.is_some_and(|learned| learned.files == *files && learned.digest == digest)
-        };
-        let read = match files {
-            Ok(files) if same(&files) && followed.state.error.is_none() => return,
-            Ok(files) => Learned::new(&service, digest, age, files),
-            Err(why) => Err(why),
-        };
-        match read {
-            Ok(mut learned) => {
-                learned.is_told = tell(&self.mesh, &service, &learned.files.set());
-                info!(service, grpc = ?learned.files.services, "schema read");
-                followed.state = State { learned: Some(Arc::new(learned)), error: None };
-            }
-            // The schema that was known stays.
-            Err(why) if followed.state.error.as_ref() == Some(&why) => return,
-            Err(why) => followed.state.error = Some(why),
+        let News { service, age, read: Read { versions, mut error } } = news;
+        let Some(followed) = self.followed.get(&service).filter(|followed| followed.age == age) else { return };
+        let is_known = versions.is_empty() || (!followed.state.from_disk && is_same(&followed.state, &versions));
+        if is_known && followed.state.error == error {
+            return;
         }
-        self.publish(true).await;
+        let mut linked = Vec::new();
+        if !is_known {
+            let (some, wrong) = self.link(&service, age, versions).await;
+            linked = some;
+            error = error.into_iter().chain(wrong).reduce(|one, other| format!("{one}; {other}"));
+        }
+        let Some(followed) = self.followed.get_mut(&service) else { return };
+        if linked.is_empty() {
+            // The schema that was known stays.
+            followed.state.error = error;
+        } else {
+            followed.state = state(linked, error);
+            let grpc = followed.state.learned.as_ref().map(|learned| &learned.files.services);
+            info!(service, ?grpc, schemas = ?named(&followed.state), "schema read");
+            self.keep();
+        }
+        self.publish().await;
+    }
+
+    /// Links versions of one service, and tells the mesh of the first. The error says which do not link.
+    async fn link(
+        &self,
+        service: &str,
+        age: u64,
+        versions: Vec<(Option<String>, Files)>,
+    ) -> (Vec<Learned>, Option<String>) {
+        let (mesh, service) = (self.mesh.clone(), service.to_owned());
+        let linking = spawn_blocking(move || link(&mesh, &service, age, versions));
+        // A reader that breaks breaks alone.
+        let broken = |_| (Vec::new(), Some("its descriptors cannot be read".to_owned()));
+        let (mut linked, error) = linking.await.unwrap_or_else(broken);
+        linked.iter_mut().for_each(|learned| learned.json = Arc::clone(&self.json));
+        (linked, error)
     }
 
     /// Makes the index of what is known now, and tells what is newly wrong with it.
-    async fn publish(&mut self, registry_answered: bool) {
+    async fn publish(&mut self) {
         let states = self.followed.iter().map(|(name, followed)| (name.clone(), followed.state.clone())).collect();
         let previous = self.schema.load_full();
-        let next = Arc::new(Schema::build(&states, registry_answered, &previous));
+        let building = spawn_blocking({
+            let previous = Arc::clone(&previous);
+            move || Arc::new(Schema::build(&states, true, &previous))
+        });
+        let Ok(next) = building.await else { return };
         self.schema.store(Arc::clone(&next));
-        let known = previous.report.problems();
-        for problem in next.report.problems().iter().filter(|problem| !known.contains(problem)) {
+        let known: HashSet<String> = previous.report.problems().into_iter().collect();
+        for problem in next.report.problems().iter().filter(|problem| !known.contains(*problem)) {
             warn!("{problem}");
         }
         for gone in previous.services().keys().filter(|name| !next.services().contains_key(*name)) {
@@ -165,6 +251,20 @@ impl Learner {
         for new in next.services().keys().filter(|name| !previous.services().contains_key(*name)) {
             self.health.set_service_status(new, ServingStatus::Serving).await;
         }
+    }
+
+    /// Has what is known written to disk, if it is kept there: the service that was seen first goes first.
+    fn keep(&self) {
+        let Some((told, _)) = &self.stored.keeper else { return };
+        let followed = self.followed.iter().map(|(name, followed)| {
+            let version = |version: &Arc<Learned>| (version.digest.clone(), version.files.clone());
+            let versions: Vec<_> = followed.state.versions().map(version).collect();
+            (followed.age, Kept { service: name.clone(), versions })
+        });
+        let mut all: Vec<_> = followed.chain(self.stored.unnamed.values().cloned()).collect();
+        all.retain(|(_, kept)| !kept.versions.is_empty());
+        all.sort_by_key(|(age, _)| *age);
+        told.send_replace(all.into_iter().map(|(_, kept)| kept).collect());
     }
 }
 
@@ -176,63 +276,41 @@ async fn passed(at: Option<Instant>) {
     }
 }
 
-/// Reads one service again and again.
-struct Reading {
-    mesh: Mesh,
-    service: String,
+/// Links versions of one service, the one that declares the most before the others.
+fn link(
+    mesh: &Mesh,
+    service: &str,
     age: u64,
-    news: mpsc::Sender<News>,
-}
-
-impl Reading {
-    /// Runs until the digest's sender is dropped.
-    async fn run(self, mut digest: watch::Receiver<Option<String>>) {
-        let mut wait = RETRY.0;
-        loop {
-            let tag = digest.borrow_and_update().clone();
-            let mut left = digest.clone();
-            let files = tokio::select! {
-                read = reflect::read(self.mesh.channel(&self.service)) => read,
-                () = gone(&mut left) => return,
-            };
-            let (failed, tagged) = (files.is_err(), tag.is_some());
-            let news = News { service: self.service.clone(), age: self.age, digest: tag, files };
-            if self.news.send(news).await.is_err() {
-                return;
-            }
-            wait = if failed { (wait * 2).min(RETRY.1) } else { RETRY.0 };
-            let again = async {
-                match (failed, tagged) {
-                    (true, _) => self.changed_or(wait).await,
-                    (false, false) => self.changed_or(REREAD).await,
-                    (false, true) => pending().await,
-                }
-            };
-            tokio::select! {
-                () = again => {}
-                changed = digest.changed() => if changed.is_err() { return },
-            }
+    versions: Vec<(Option<String>, Files)>,
+) -> (Vec<Learned>, Option<String>) {
+    let (mut linked, mut errors) = (Vec::new(), Vec::new());
+    for (digest, files) in versions {
+        let name = digest.as_ref().map(|digest| format!("schema-{digest}: ")).unwrap_or_default();
+        match Learned::new(service, digest, age, files) {
+            Ok(learned) => linked.push(learned),
+            Err(why) => errors.push(name + &clean(&why)),
         }
     }
-
-    /// Waits for the instances to change, at most this long.
-    async fn changed_or(&self, most: Duration) {
-        let mut instances = self.mesh.instances(&self.service);
-        let known = instances.borrow_and_update().clone();
-        let changed = async {
-            // A watch that has just begun tells first what there is: that is no change.
-            let mut known = known;
-            while instances.changed().await.is_ok() {
-                let now = instances.borrow_and_update().clone();
-                if known != Instances::Unknown && now != known {
-                    return;
-                }
-                known = now;
-            }
-            pending().await
-        };
-        _ = tokio::time::timeout(most, changed).await;
+    linked.sort_by_cached_key(Learned::rank);
+    if let Some(first) = linked.first_mut() {
+        first.is_told = tell(mesh, service, &first.files.set());
     }
+    (linked, (!errors.is_empty()).then(|| errors.join("; ")))
+}
+
+fn state(linked: Vec<Learned>, error: Option<String>) -> State {
+    let mut versions = linked.into_iter().map(Arc::new);
+    let learned = versions.next();
+    State { learned, others: versions.collect(), from_disk: false, error }
+}
+
+fn is_same(state: &State, versions: &[(Option<String>, Files)]) -> bool {
+    let known: BTreeMap<_, _> = state.versions().map(|version| (&version.digest, &version.files)).collect();
+    known == versions.iter().map(|(digest, files)| (digest, files)).collect()
+}
+
+fn named(state: &State) -> Vec<&str> {
+    state.versions().filter_map(|version| version.digest.as_deref()).collect()
 }
 
 /// Tells the mesh what descriptors say of the methods of a service; without it each call says what it knows of its own.
@@ -246,56 +324,5 @@ fn tell(mesh: &Mesh, service: &str, descriptors: &[u8]) -> bool {
     }
 }
 
-async fn gone(digest: &mut watch::Receiver<Option<String>>) {
-    while digest.changed().await.is_ok() {}
-}
-
-/// Returns the exposed services with the digests that their tags name.
-fn exposed(services: &BTreeMap<String, Vec<String>>, expose: Expose, own: &str) -> BTreeMap<String, Option<String>> {
-    let reachable = |name: &str, tags: &[String]| name != own && name != "consul" && expose.admits(tags);
-    let kept = services.iter().filter(|(name, tags)| reachable(name, tags));
-    kept.map(|(name, tags)| (name.clone(), digest(tags))).collect()
-}
-
-/// Returns all digests that the tags name: while instances of two versions run, there are two.
-fn digest(tags: &[String]) -> Option<String> {
-    let mut digests: Vec<&str> = tags.iter().filter_map(|tag| tag.strip_prefix("schema-")).filter(is_digest).collect();
-    digests.sort_unstable();
-    digests.dedup();
-    (!digests.is_empty()).then(|| digests.join("+"))
-}
-
-fn is_digest(text: &&str) -> bool {
-    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn services(list: &[(&str, &[&str])]) -> BTreeMap<String, Vec<String>> {
-        let tags = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect();
-        list.iter().map(|(name, list)| ((*name).to_owned(), tags(list))).collect()
-    }
-
-    #[test]
-    fn only_tagged_services_are_exposed_and_never_the_gateway() {
-        let all = services(&[
-            ("consul", &["grpc", "gateway"]),
-            ("gateway", &["grpc", "gateway"]),
-            ("inner", &["grpc"]),
-            ("plain", &["gateway"]),
-            ("users", &["grpc", "gateway"]),
-        ]);
-        let names = |expose| exposed(&all, expose, "gateway").into_keys().collect::<Vec<_>>();
-        assert_eq!(names(Expose::Tagged), ["users"]);
-        assert_eq!(names(Expose::All), ["inner", "users"]);
-    }
-
-    #[test]
-    fn the_digest_is_that_of_all_versions_that_run() {
-        let digest_of = |tags: &[&str]| digest(&tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>());
-        assert_eq!(digest_of(&["grpc", "schema-short"]), None);
-        assert_eq!(digest_of(&["schema-bbbbbbbbbbbb", "schema-aaaaaaaaaaaa"]).unwrap(), "aaaaaaaaaaaa+bbbbbbbbbbbb");
-    }
-}
+mod tests;

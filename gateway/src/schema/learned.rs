@@ -1,24 +1,26 @@
-//! The schema of one service: its files as they were sent, and the pool of what they declare.
+//! The schema of one service: its files as they were sent, the pool of what they declare, and the ways to its methods.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
-use bytes::Bytes;
-use prost::Message as _;
-use prost_reflect::{DescriptorPool, MethodDescriptor};
-use prost_types::method_options::IdempotencyLevel;
-use selvedge::{CallOptions, Idempotency};
+use prost_reflect::DescriptorPool;
 
-/// What reflection told of a service: file names and their bytes, unparsed so that every option survives.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Files {
-    /// `FileDescriptorProto`s by file name.
-    pub(crate) files: BTreeMap<String, Bytes>,
-    /// The gRPC services that may be exposed.
-    pub(crate) services: Vec<String>,
-}
+use crate::{
+    config::JsonFormats,
+    json::{Codec, Settings, Types},
+    schema::{
+        bindings::{Binding, bindings},
+        files::Files,
+        honest,
+        method::Method,
+    },
+};
 
 /// The schema of one service. It has a pool of its own: a pool skips a file whose name it knows already, and two
-/// services may send different files of one name.
+/// services may send different files of one name. So may two versions of one service, while both run.
 #[derive(Debug)]
 pub(crate) struct Learned {
     /// The name in the registry.
@@ -31,79 +33,66 @@ pub(crate) struct Learned {
     pub(crate) pool: DescriptorPool,
     /// The mesh was told what the descriptors say of its methods, and need not be told with every call.
     pub(crate) is_told: bool,
+    /// What the operator says of the JSON of its gRPC services.
+    pub(crate) json: Arc<JsonFormats>,
+    /// By name of the gRPC service; made once, when they are first asked for.
+    bound: OnceLock<BTreeMap<String, Vec<Bound>>>,
 }
 
-/// One method of a service of the mesh.
+/// A method, and how REST reaches it.
 #[derive(Debug)]
-pub(crate) struct Method {
-    /// `/package.Service/Method`.
-    pub(crate) path: String,
-    /// The name of the service in the registry.
-    pub(crate) service: Arc<str>,
-    pub(crate) descriptor: MethodDescriptor,
-    /// What the mesh is told of every call.
-    pub(crate) options: CallOptions,
-}
-
-/// A `FileDescriptorSet` whose files stay bytes.
-#[derive(Clone, PartialEq, prost::Message)]
-pub(crate) struct RawSet {
-    #[prost(bytes = "bytes", repeated, tag = "1")]
-    pub(crate) file: Vec<Bytes>,
-}
-
-impl Files {
-    /// Splits encoded `FileDescriptorSet`s, as reflection would send them.
-    pub(crate) fn from_sets(sets: &[&[u8]], services: &[&str]) -> Result<Self, prost::DecodeError> {
-        let mut files = BTreeMap::new();
-        for set in sets {
-            for bytes in RawSet::decode(*set)?.file {
-                let name = prost_types::FileDescriptorProto::decode(bytes.clone())?.name().to_owned();
-                files.insert(name, bytes);
-            }
-        }
-        Ok(Self { files, services: services.iter().map(|name| (*name).to_owned()).collect() })
-    }
-}
-
-impl Files {
-    /// Returns them as one encoded `FileDescriptorSet`.
-    pub(crate) fn set(&self) -> Vec<u8> {
-        RawSet { file: self.files.values().cloned().collect() }.encode_to_vec()
-    }
+pub(crate) struct Bound {
+    pub(crate) method: Arc<Method>,
+    pub(crate) bindings: Vec<Arc<Binding>>,
+    /// Why others of its bindings cannot be served.
+    pub(crate) set_aside: Vec<String>,
 }
 
 impl Learned {
-    /// Links the files; the error says which import or name is wrong.
+    /// Links the files; the error says which import or name is wrong. It may take a second for large ones.
     pub(crate) fn new(service: &str, digest: Option<String>, age: u64, files: Files) -> Result<Self, String> {
         let pool = DescriptorPool::decode(files.set().as_slice())
             .map_err(|error| format!("its descriptors do not fit together: {error}"))?;
+        honest::check(&pool)?;
         if let Some(missing) = files.services.iter().find(|name| pool.get_service_by_name(name).is_none()) {
             return Err(format!("it lists {missing}, which none of its files declares"));
         }
-        Ok(Self { service: service.into(), digest, age, files, pool, is_told: false })
+        let bound = OnceLock::new();
+        Ok(Self { service: service.into(), digest, age, files, pool, is_told: false, json: Arc::default(), bound })
     }
 
-    /// Returns the methods of one of its gRPC services.
-    pub(crate) fn methods(&self, grpc_service: &str) -> Vec<Arc<Method>> {
+    /// Tells whether a gRPC service is one of those that it lists.
+    pub(crate) fn has(&self, grpc_service: &str) -> bool {
+        self.files.services.iter().any(|name| name == grpc_service)
+    }
+
+    /// Returns the methods of one of its gRPC services, and how REST reaches them.
+    pub(crate) fn bound(&self, grpc_service: &str) -> &[Bound] {
+        let all = self.bound.get_or_init(|| {
+            let types = Arc::new(Types::new(&self.pool));
+            self.files.services.iter().map(|name| (name.clone(), self.bind(name, &types))).collect()
+        });
+        all.get(grpc_service).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Orders versions of one service: the one that declares the most comes first. Protos grow, so that is the newest in
+    /// most cases; and it is the same one for every gateway, whatever each saw first.
+    pub(crate) fn rank(&self) -> impl Ord + use<> {
+        let fields: usize = self.pool.all_messages().map(|message| message.fields().len()).sum();
+        let values: usize = self.pool.all_enums().map(|all| all.values().len()).sum();
+        let methods: usize = self.pool.services().map(|service| service.methods().len()).sum();
+        (Reverse(fields + values + methods), self.digest.clone())
+    }
+
+    fn bind(&self, grpc_service: &str, types: &Arc<Types>) -> Vec<Bound> {
         let Some(service) = self.pool.get_service_by_name(grpc_service) else { return Vec::new() };
+        let settings = Settings::of(&service, &self.json);
         let methods = service.methods().map(|descriptor| {
-            let path = format!("/{grpc_service}/{}", descriptor.name());
-            let options = if self.is_told { CallOptions::default() } else { call_options(&descriptor) };
-            Arc::new(Method { path, service: Arc::clone(&self.service), descriptor, options })
+            let json = Codec::new(Arc::clone(types), &descriptor, settings);
+            let method = Arc::new(Method::new(&self.service, descriptor, self.is_told, json));
+            let (good, set_aside) = bindings(&method);
+            Bound { method, bindings: good.into_iter().map(Arc::new).collect(), set_aside }
         });
         methods.collect()
     }
-}
-
-fn call_options(method: &MethodDescriptor) -> CallOptions {
-    let level = method.method_descriptor_proto().options.as_ref().map(|options| options.idempotency_level());
-    let mut options = CallOptions::default();
-    options.idempotency = Some(match level {
-        Some(IdempotencyLevel::NoSideEffects) => Idempotency::NoSideEffects,
-        Some(IdempotencyLevel::Idempotent) => Idempotency::Idempotent,
-        Some(IdempotencyLevel::IdempotencyUnknown) | None => Idempotency::Unknown,
-    });
-    options.unary = Some(!method.is_client_streaming() && !method.is_server_streaming());
-    options
 }

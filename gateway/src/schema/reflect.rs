@@ -20,14 +20,16 @@ use tonic_reflection::pb::v1::{
 };
 use tower::Service;
 
-use crate::schema::learned::Files;
+use crate::schema::{census, files::Files, honest::clean};
 
 /// How long one reading may take.
 const TIME: Duration = Duration::from_secs(10);
 /// How many bytes of descriptors a service may have.
 const BYTES: usize = 16 * 1024 * 1024;
-/// How many files a service may have.
+/// How many files a service may have, and how many gRPC services.
 const FILES: usize = 1_000;
+/// How many fields the descriptors of a service may have, which is what they take in memory: each declaration has a few.
+const FIELDS: usize = 1_000_000;
 
 const V1: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 const V1ALPHA: &str = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
@@ -68,23 +70,49 @@ async fn read_with(channel: impl Channel, path: &'static str) -> Result<Files, S
     let mut files = BTreeMap::new();
     let mut asked = BTreeSet::new();
     let mut wanted: Vec<Question> = services.iter().cloned().map(Question::FileContainingSymbol).collect();
-    let mut size = 0;
+    let (mut size, mut fields) = (0, 0);
     while let Some(question) = wanted.pop() {
-        for raw in talk.files(question).await? {
-            let file = prost_types::FileDescriptorProto::decode(raw.as_slice())
-                .map_err(|error| Status::internal(format!("it sent a file that is no descriptor: {error}")))?;
-            let new = file.dependency.iter().filter(|name| asked.insert((*name).clone()));
-            wanted.extend(new.cloned().map(Question::FileByFilename));
-            size += raw.len();
-            files.insert(file.name().to_owned(), Bytes::from(raw));
+        let raw = talk.files(question).await?;
+        size += raw.iter().map(Vec::len).sum::<usize>();
+        // Before they are decoded, which makes more of them.
+        fields += raw.iter().map(|raw| census::fields(raw)).sum::<usize>();
+        if size > BYTES || fields > FIELDS {
+            return Err(too_large());
         }
-        if size > BYTES || files.len() > FILES || asked.len() > FILES {
-            return Err(Status::resource_exhausted(format!(
-                "its schema is larger than {FILES} files or {BYTES} bytes"
-            )));
+        for file in decoded(raw).await? {
+            let new = file.imports.into_iter().filter(|name| asked.insert(name.clone()));
+            wanted.extend(new.map(Question::FileByFilename));
+            files.insert(file.name, file.bytes);
+        }
+        if files.len() > FILES || asked.len() > FILES {
+            return Err(too_large());
         }
     }
     Ok(Files { files, services })
+}
+
+fn too_large() -> Status {
+    let text = format!("its schema is larger than {FILES} files and services, {FIELDS} fields or {BYTES} bytes");
+    Status::resource_exhausted(text)
+}
+
+/// A file as it was sent, and what of it is needed to ask on.
+struct File {
+    name: String,
+    imports: Vec<String>,
+    bytes: Bytes,
+}
+
+/// Large files take a while, and calls do not wait for them.
+async fn decoded(raw: Vec<Vec<u8>>) -> Result<Vec<File>, Status> {
+    let decode = |raw: Vec<u8>| {
+        let mut file = prost_types::FileDescriptorProto::decode(raw.as_slice())
+            .map_err(|error| Status::internal(format!("it sent a file that is no descriptor: {error}")))?;
+        let imports = std::mem::take(&mut file.dependency);
+        Ok(File { name: file.name().to_owned(), imports, bytes: Bytes::from(raw) })
+    };
+    let decoding = tokio::task::spawn_blocking(move || raw.into_iter().map(decode).collect());
+    decoding.await.unwrap_or_else(|_| Err(Status::internal("its descriptors cannot be read")))
 }
 
 /// One stream of questions and answers.
@@ -112,8 +140,11 @@ impl Talk {
     /// Reads the answer to the first question.
     async fn services(&mut self) -> Result<Vec<String>, Status> {
         let Answer::ListServicesResponse(list) = self.answer().await? else { return Err(unasked()) };
-        let names = list.service.into_iter().map(|service| service.name);
-        Ok(names.filter(|name| !PRIVATE.iter().any(|private| name.starts_with(private))).collect())
+        if list.service.len() > FILES {
+            return Err(too_large());
+        }
+        let names: BTreeSet<_> = list.service.into_iter().map(|service| service.name).collect();
+        Ok(names.into_iter().filter(|name| !PRIVATE.iter().any(|private| name.starts_with(private))).collect())
     }
 
     async fn files(&mut self, question: Question) -> Result<Vec<Vec<u8>>, Status> {
@@ -148,7 +179,7 @@ fn unasked() -> Status {
 fn explain(status: &Status) -> String {
     match status.code() {
         Code::Unimplemented => "it has no reflection: turn on grpc.reflection.v1 in the service".to_owned(),
-        code => format!("{code:?}: {}", status.message()),
+        code => format!("{code:?}: {}", clean(status.message())),
     }
 }
 

@@ -1,9 +1,19 @@
 //! `google.api.HttpBody`: bytes that are no JSON, in either direction.
 
-use bytes::Bytes;
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+use std::borrow::Cow;
 
-use crate::schema::{Binding, BodyRule};
+use bytes::Bytes;
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use tonic::Status;
+
+use crate::{
+    json::{self, Encoder, Layout, Malformed, Shape, Value},
+    schema::{Binding, BodyRule},
+};
+
+/// The fields of google/api/httpbody.proto.
+const CONTENT_TYPE: &str = "content_type";
+const DATA: &str = "data";
 
 /// Bytes and their media type, which may be empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,37 +40,65 @@ pub(crate) fn gives(binding: &Binding) -> bool {
 }
 
 /// Puts the bytes where the binding has the body.
-pub(crate) fn put(binding: &Binding, message: &mut DynamicMessage, raw: Raw) {
-    let body = match &binding.body {
-        BodyRule::None => return,
-        BodyRule::Whole => message,
-        BodyRule::Field(field) => match message.get_field_mut(field).as_message_mut() {
-            Some(body) => body,
-            None => return,
-        },
-    };
-    body.set_field_by_name("content_type", Value::String(raw.content_type));
-    body.set_field_by_name("data", Value::Bytes(raw.data));
+pub(crate) fn put(binding: &Binding, made: &mut Encoder, raw: &Raw) {
+    let codec = &binding.method.json;
+    match &binding.body {
+        BodyRule::None => {}
+        BodyRule::Whole => fill(codec.input(), made, raw),
+        BodyRule::Field(field) => {
+            let field = codec.field(field);
+            let Shape::Message(place) = field.shape else { return };
+            let open = made.open_field(field);
+            fill(codec.types().message(place), made, raw);
+            made.close(open);
+        }
+    }
 }
 
-/// Takes the bytes of an answer.
-pub(crate) fn take(binding: &Binding, message: &DynamicMessage) -> Raw {
-    let inner = binding.response_body.as_ref().map(|field| message.get_field(field));
-    let body = inner.as_ref().and_then(|value| value.as_message()).unwrap_or(message);
-    let field = |name: &str| body.get_field_by_name(name);
-    Raw {
-        content_type: field("content_type").and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default(),
-        data: field("data").and_then(|value| value.as_bytes().cloned()).unwrap_or_default(),
+fn fill(layout: &Layout, made: &mut Encoder, raw: &Raw) {
+    for (name, bytes) in [(CONTENT_TYPE, raw.content_type.as_bytes()), (DATA, &*raw.data)] {
+        if let Some(field) = layout.named(name).filter(|_| !bytes.is_empty()) {
+            made.bytes(field.number, bytes);
+        }
     }
+}
+
+/// Takes the bytes of an answer; they are not copied.
+pub(crate) fn take(binding: &Binding, message: &Bytes) -> Result<Raw, Status> {
+    let wrong = |why| Status::internal(format!("{}: its answer is no such message: {why}", binding.method.path));
+    parts(binding, message).map_err(wrong)
+}
+
+fn parts(binding: &Binding, message: &Bytes) -> Result<Raw, Malformed> {
+    let codec = &binding.method.json;
+    let (mut layout, mut body) = (codec.output(), Cow::Borrowed(&message[..]));
+    if let Some(field) = &binding.response_body {
+        let field = codec.answered(field);
+        body = json::wholly(field, message)?;
+        if let Shape::Message(place) = field.shape {
+            layout = codec.types().message(place);
+        }
+    }
+    let bytes = |name: &str| match layout.named(name) {
+        Some(field) => Ok(json::single(field, &body)?.map(Value::bytes).unwrap_or_default()),
+        None => Ok(&[][..]),
+    };
+    let (content_type, data) = (bytes(CONTENT_TYPE)?, bytes(DATA)?);
+    let content_type = String::from_utf8_lossy(content_type).into_owned();
+    let data = match &body {
+        Cow::Borrowed(_) if !data.is_empty() => message.slice_ref(data),
+        _ => Bytes::copy_from_slice(data),
+    };
+    Ok(Raw { content_type, data })
 }
 
 fn is_raw(message: &MessageDescriptor) -> bool {
     let of_kind = |name: &str, kind: &Kind| message.get_field_by_name(name).is_some_and(|field| field.kind() == *kind);
     // A file may say that it is google/api/httpbody.proto and declare something else.
     message.full_name() == "google.api.HttpBody"
-        && of_kind("content_type", &Kind::String)
-        && of_kind("data", &Kind::Bytes)
-        && message.fields().filter(|field| matches!(field.name(), "content_type" | "data")).all(|f| !f.is_list())
+        && of_kind(CONTENT_TYPE, &Kind::String)
+        && of_kind(DATA, &Kind::Bytes)
+        && message.fields().filter(|field| matches!(field.name(), CONTENT_TYPE | DATA)).all(|f| !f.is_list())
 }
 
 fn is_raw_field(field: &FieldDescriptor) -> bool {

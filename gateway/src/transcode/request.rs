@@ -1,11 +1,13 @@
 //! A REST request to the message that a service takes.
 
-use prost_reflect::DynamicMessage;
-
 use crate::{
     error::Failure,
+    json::{Encoder, Not},
     schema::{Binding, BodyRule},
-    transcode::{mask, message, query, value},
+    transcode::{
+        body, mask, path,
+        query::{self, Given},
+    },
 };
 
 /// What of a REST request becomes a message.
@@ -19,23 +21,32 @@ pub(crate) struct Parts<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// Makes the message: first the body, then the query, then the path, which has the last word.
-pub(crate) fn request(binding: &Binding, parts: Parts<'_>) -> Result<DynamicMessage, Failure> {
+/// Makes the message: first the body, then the query, then the path, which has the last word: of what a message says
+/// twice the last counts.
+pub(crate) fn request(binding: &Binding, parts: Parts<'_>) -> Result<Encoder, Failure> {
     let Parts { segments, query, body } = parts;
-    let input = binding.method.descriptor.input();
-    let mut made = match &binding.body {
-        BodyRule::None if body.is_empty() => DynamicMessage::new(input.clone()),
+    let codec = &binding.method.json;
+    let (mut made, mut given) = (Encoder::default(), Given::default());
+    match &binding.body {
+        BodyRule::None if body.is_empty() => {}
         BodyRule::None => return Err(Failure::field("", "this method takes no body: send its fields in the query")),
-        rule => message::read(&input, rule, body)?,
-    };
-    query::bind(&mut made, query.unwrap_or_default(), &taken(binding))?;
-    mask::fill(&mut made, binding, body);
+        rule => {
+            let is_given = body::read(codec, rule, body, &mut made)?;
+            if let BodyRule::Field(field) = rule
+                && is_given
+            {
+                given.add(field.number());
+            }
+        }
+    }
+    query::bind(&mut made, codec, query.unwrap_or_default(), &taken(binding), &mut given)?;
+    mask::fill(&mut made, binding, &given, body);
     for variable in &binding.template.variables {
         let text = variable.capture(segments).map_err(|bad| Failure::field(&variable.field, &bad.to_string()))?;
-        let fields = value::resolve(&input, &variable.field).expect("a binding's variables were checked");
-        let kind = fields.last().expect("a field path has a field").kind();
-        let parsed = value::parse(&kind, &text).map_err(|why| Failure::field(&variable.field, &why))?;
-        value::set(&mut made, &fields, parsed);
+        let fields = path::find(codec.types(), codec.input(), &variable.field);
+        let fields = fields.expect("a binding's variables were checked");
+        path::put(codec.types(), &fields, &text, !body.is_empty(), &mut made)
+            .map_err(|(Not::Named(why) | Not::Fits(why))| Failure::field(&variable.field, &why))?;
     }
     Ok(made)
 }

@@ -1,18 +1,10 @@
 //! A gRPC status to HTTP: the code's HTTP status, and `google.rpc.Status` as JSON.
 
-use std::sync::LazyLock;
-
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage};
-use serde_json::{Map, Value as Json, json};
 use tonic::{Code, Status};
 
-/// `google.rpc` error details, for services that do not send their descriptors.
-static GOOGLE_RPC: LazyLock<DescriptorPool> = LazyLock::new(|| {
-    DescriptorPool::decode(tonic_types::pb::FILE_DESCRIPTOR_SET).expect("tonic-types carries a valid descriptor set")
-});
+use crate::json::{GOOGLE_RPC, Settings, Types, Writer};
 
 /// The table of google/rpc/code.proto.
 pub(crate) fn http_status(code: Code) -> StatusCode {
@@ -33,42 +25,34 @@ pub(crate) fn http_status(code: Code) -> StatusCode {
     StatusCode::from_u16(number).expect("the table holds HTTP statuses")
 }
 
-/// Writes `{"code", "message", "details"}`; `pool` knows the types of the service that failed.
-pub(crate) fn status_json(status: &Status, pool: Option<&DescriptorPool>) -> Vec<u8> {
+/// Writes `{"code", "message", "details"}`; `types` are those of the service that failed.
+pub(crate) fn status_json(status: &Status, types: Option<&Types>) -> Vec<u8> {
     let sent = tonic_types::Status::decode(status.details()).unwrap_or_default();
-    let details: Vec<Json> = sent.details.iter().map(|any| detail(any, pool)).collect();
-    let code = i32::from(status.code());
-    json!({ "code": code, "message": status.message(), "details": details }).to_string().into_bytes()
+    let details: Vec<Vec<u8>> = sent.details.iter().map(|any| detail(any, types)).collect();
+    let message = serde_json::Value::from(status.message());
+    let begin = format!("{{\"code\":{},\"message\":{message},\"details\":[", i32::from(status.code()));
+    [begin.as_bytes(), &details.join(&b","[..]), b"]}"].concat()
 }
 
 /// Writes the same with its `@type`, so that it can be told from the messages that it comes after.
-pub(crate) fn typed_status_json(status: &Status, pool: Option<&DescriptorPool>) -> Vec<u8> {
-    let plain = status_json(status, pool);
+pub(crate) fn typed_status_json(status: &Status, types: Option<&Types>) -> Vec<u8> {
+    let plain = status_json(status, types);
     [br#"{"@type":"type.googleapis.com/google.rpc.Status","#, &plain[1..]].concat()
 }
 
-/// Writes one detail by its type, or its bytes in base64 if nobody knows the type.
-fn detail(any: &prost_types::Any, pool: Option<&DescriptorPool>) -> Json {
-    let written = decode(any, pool).and_then(|message| serde_json::to_value(message).ok());
-    let mut object = match written {
-        Some(Json::Object(object)) => object,
-        Some(other) => Map::from_iter([("value".to_owned(), other)]),
-        None => Map::from_iter([("value".to_owned(), Json::String(STANDARD.encode(&any.value)))]),
-    };
-    object.insert("@type".to_owned(), Json::String(any.type_url.clone()));
-    Json::Object(object)
-}
-
-fn decode(any: &prost_types::Any, pool: Option<&DescriptorPool>) -> Option<DynamicMessage> {
-    let name = any.type_url.rsplit('/').next()?;
-    let known = pool.and_then(|pool| pool.get_message_by_name(name)).or_else(|| GOOGLE_RPC.get_message_by_name(name));
-    DynamicMessage::decode(known?, any.value.as_slice()).ok()
+/// Writes one detail by its type, or its bytes in base64 if nobody knows the type, or they are none of it.
+fn detail(any: &prost_types::Any, types: Option<&Types>) -> Vec<u8> {
+    let settings = Settings { always_print_fields_with_no_presence: false, ..Settings::default() };
+    let writer = |types| Writer::new(types, settings, any.value.len());
+    let written = writer(types.unwrap_or(&GOOGLE_RPC)).any(&any.type_url, &any.value);
+    written.unwrap_or_else(|_| writer(&GOOGLE_RPC).bytes(&any.type_url, &any.value))
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use serde_json::{Value as Json, json};
     use tonic_types::{ErrorDetails, StatusExt as _};
 
     use super::*;

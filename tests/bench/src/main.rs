@@ -4,7 +4,9 @@ mod chaos;
 mod convergence;
 mod cpu;
 mod echo;
+mod envoy;
 mod figures;
+mod gateway;
 mod mesh;
 mod server;
 mod services;
@@ -27,6 +29,18 @@ enum What {
     Mesh {
         #[command(flatten)]
         plan: mesh::Plan,
+    },
+    /// The gateway beside Envoy's gRPC-Web and JSON filters, and tonic-web in the server
+    Gateway {
+        #[command(flatten)]
+        plan: gateway::Plan,
+    },
+    /// Serves the orders that gateways pass on (for the benchmark itself)
+    #[command(hide = true)]
+    GatewayServer {
+        /// Speaks gRPC-Web itself, over HTTP/1.1
+        #[arg(long)]
+        web: bool,
     },
     /// Calls while instances are slow, fail, freeze and come back
     Chaos {
@@ -59,11 +73,13 @@ enum What {
     /// Serves the embedded registry (for the benchmark itself)
     #[command(hide = true)]
     Registry,
-    /// Tells how many instances of a large service a mesh sees (for the benchmark itself)
+    /// Tells how many instances of a large service a mesh sees, or how many services (for the benchmark itself)
     #[command(hide = true)]
     Observe {
         #[arg(long)]
         registry: String,
+        #[arg(long)]
+        services: Option<usize>,
     },
     /// Serves the echo service (for the benchmark itself)
     #[command(hide = true)]
@@ -78,13 +94,15 @@ enum What {
 async fn main() -> anyhow::Result<()> {
     match Options::parse().what {
         What::Mesh { plan } => mesh::run(plan).await,
+        What::Gateway { plan } => gateway::run(plan).await,
+        What::GatewayServer { web } => gateway::orders::serve(web).await,
         What::Chaos { seconds } => chaos::run(Duration::from_secs(seconds)).await,
         What::ChaosServer { registry } => chaos::subject::run(&registry).await,
         What::Convergence { plan } => convergence::run(plan).await,
         What::Services { plan } => services::run(plan).await,
         What::ServeService { told } => services::serve(told).await,
         What::Registry => convergence::engine::serve().await,
-        What::Observe { registry } => convergence::crowd::observe(&registry).await,
+        What::Observe { registry, services } => convergence::observer::observe(&registry, services).await,
         What::Serve { make, registry } => server::run(make, &registry).await,
     }
 }

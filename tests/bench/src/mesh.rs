@@ -1,7 +1,6 @@
 //! A call by Selvedge against one by tonic's channels and by Envoy, interleaved in one run.
 
 mod arms;
-mod envoy;
 mod measure;
 
 use std::{path::Path, time::Duration};

@@ -10,6 +10,8 @@ use crate::{command::cargo, install::ensure, recipe::TOOLS};
 pub(crate) enum Subject {
     /// A call by Selvedge against tonic's channel and Envoy
     Mesh,
+    /// The gateway beside Envoy's gRPC-Web and JSON filters and tonic-web
+    Gateway,
     /// The services over their databases, against the bare engine
     Services,
     /// How soon a change in the registry is seen by calls
@@ -22,10 +24,18 @@ impl Subject {
     /// Returns the tools that take part.
     fn tools(self) -> &'static [&'static str] {
         match self {
-            Self::Mesh => &["envoy"],
+            Self::Mesh | Self::Gateway => &["envoy"],
             Self::Services => &["postgres", "redis-server"],
             Self::Convergence => &["consul"],
             Self::Chaos => &[],
+        }
+    }
+
+    /// Returns the programs of ours that it starts, each a package.
+    fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Gateway => &["selvedge-gateway"],
+            Self::Mesh | Self::Services | Self::Convergence | Self::Chaos => &[],
         }
     }
 
@@ -37,6 +47,13 @@ impl Subject {
 
 /// Installs what takes part, builds with optimisations, and runs the benchmark; tells whether it went through.
 pub(crate) fn run(subject: Subject, options: &[String]) -> Result<bool> {
+    for program in subject.programs() {
+        let mut build = cargo();
+        build.args(["build", "--release", "--package", program]);
+        if !build.status().context("cannot start cargo")?.success() {
+            return Ok(false);
+        }
+    }
     let mut bench = cargo();
     bench.args(["run", "--release", "--package", "selvedge-bench", "--", &subject.name()]).args(options);
     for tool in TOOLS.iter().filter(|tool| subject.tools().contains(&tool.name)) {

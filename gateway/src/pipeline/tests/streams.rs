@@ -37,7 +37,7 @@ async fn send(stub: &Stub, request: Request<Body>) -> Answered {
 
 fn message(name: &str, json: &Json) -> Bytes {
     let descriptor = descriptor(&schema(), "stream.v1.StreamService", name);
-    crate::transcode::frame(&DynamicMessage::deserialize(descriptor, json).unwrap()).unwrap()
+    crate::testing::frame(&DynamicMessage::deserialize(descriptor, json).unwrap())
 }
 
 fn event(token: i64) -> Bytes {

@@ -6,16 +6,15 @@ use http::{
     header::{ALLOW, CONTENT_TYPE},
 };
 use http_body_util::Full;
-use prost_reflect::DescriptorPool;
 use tonic::body::Body;
 
-use crate::{error::Failure, transcode};
+use crate::{error::Failure, json::Types, transcode};
 
 /// Answers with `google.rpc.Status`.
-pub(crate) fn refuse(failure: &Failure, pool: Option<&DescriptorPool>) -> Response<Body> {
+pub(crate) fn refuse(failure: &Failure, types: Option<&Types>) -> Response<Body> {
     let Failure { status, http, allow } = failure;
     let code = http.unwrap_or_else(|| transcode::http_status(status.code()));
-    let mut response = json(code, transcode::status_json(status, pool));
+    let mut response = json(code, transcode::status_json(status, types));
     if let Some(allow) = allow.as_ref().and_then(|allow| HeaderValue::try_from(allow).ok()) {
         response.headers_mut().insert(ALLOW, allow);
     }

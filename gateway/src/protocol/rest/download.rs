@@ -70,7 +70,7 @@ impl Download {
             First::Later => self.messages.next().await,
         };
         let first = self.written == 0;
-        match message.and_then(|message| message.map(|message| self.write(message)).transpose()) {
+        match message.and_then(|message| message.map(|message| self.write(&message)).transpose()) {
             Ok(Some(piece)) => {
                 self.written += 1;
                 Some(piece)
@@ -86,16 +86,15 @@ impl Download {
         }
     }
 
-    fn write(&self, message: Bytes) -> Result<Bytes, Status> {
-        let message = transcode::read(&self.binding, message)?;
-        let id = transcode::token(&message);
-        Ok(self.form.message(self.written == 0, id.as_deref(), &transcode::write(&self.binding, &message)?))
+    fn write(&self, message: &[u8]) -> Result<Bytes, Status> {
+        let id = (self.form == Form::Events).then(|| transcode::token(&self.binding, message)).flatten();
+        Ok(self.form.message(self.written == 0, id.as_deref(), &transcode::write(&self.binding, message)?))
     }
 
     /// What was wrong with the request says more than that the call was cancelled for it.
     fn failure(&self, status: &Status) -> Vec<u8> {
         let status = self.broken.failure().map_or(status, |failure| &failure.status);
-        transcode::typed_status_json(status, Some(self.binding.method.descriptor.parent_pool()))
+        transcode::typed_status_json(status, Some(self.binding.method.json.types()))
     }
 }
 
@@ -107,7 +106,7 @@ pub(crate) fn raw(binding: Arc<Binding>, first: Bytes, messages: Messages) -> Bo
             let data = match first {
                 Some(data) => data,
                 None => match messages.next().await? {
-                    Some(message) => transcode::take_raw(&binding, &transcode::read(&binding, message)?).data,
+                    Some(message) => transcode::take_raw(&binding, &message)?.data,
                     None => return Ok::<_, Status>(None),
                 },
             };

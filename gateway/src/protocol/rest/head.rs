@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{header::CONTENT_TYPE, request};
-use prost_reflect::DynamicMessage;
 
 use crate::{
     error::Failure,
+    json::Encoder,
     schema::Binding,
     transcode::{self, Raw},
 };
@@ -26,23 +26,23 @@ pub(crate) struct Head {
 
 impl Head {
     /// Makes a message of path, query and JSON.
-    pub(crate) fn json(&self, body: &[u8]) -> Result<DynamicMessage, Failure> {
+    pub(crate) fn json(&self, body: &[u8]) -> Result<Encoder, Failure> {
         let segments: Vec<&str> = self.segments.iter().map(String::as_str).collect();
         let from = transcode::Parts { segments: &segments, query: self.parts.uri.query(), body };
         let mut message = transcode::request(&self.binding, from)?;
         let last = self.parts.headers.get(LAST_EVENT_ID).and_then(|id| std::str::from_utf8(id.as_bytes()).ok());
         if let Some(last) = last.filter(|id| !id.is_empty() && self.binding.method.descriptor.is_server_streaming()) {
-            transcode::resume(&mut message, last)?;
+            transcode::resume(&self.binding, &mut message, last)?;
         }
         Ok(message)
     }
 
     /// Makes a message of path, query and bytes of any media type.
-    pub(crate) fn raw(&self, data: Bytes) -> Result<DynamicMessage, Failure> {
+    pub(crate) fn raw(&self, data: Bytes) -> Result<Encoder, Failure> {
         let content_type = self.parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let mut message = self.json(b"")?;
         let raw = Raw { content_type: content_type.unwrap_or_default().to_owned(), data };
-        transcode::put_raw(&self.binding, &mut message, raw);
+        transcode::put_raw(&self.binding, &mut message, &raw);
         Ok(message)
     }
 }

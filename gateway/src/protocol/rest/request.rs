@@ -8,13 +8,13 @@ use http::{
     header::{CONTENT_ENCODING, CONTENT_TYPE},
 };
 use http_body_util::Full;
-use prost_reflect::DynamicMessage;
 use tonic::{Code, body::Body};
 
 use crate::{
     body,
     config::Limits,
     error::Failure,
+    json::Encoder,
     metadata,
     protocol::rest::{broken::Broken, form, head::Head, upload},
     schema::BodyRule,
@@ -56,7 +56,7 @@ pub(crate) async fn decode(
 }
 
 /// Makes the only message of a request.
-fn message(head: &Head, body: Bytes) -> Result<DynamicMessage, Failure> {
+fn message(head: &Head, body: Bytes) -> Result<Encoder, Failure> {
     if transcode::takes_raw(&head.binding) {
         return head.raw(body);
     }

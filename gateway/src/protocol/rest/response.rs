@@ -7,7 +7,7 @@ use http::{
     HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
 };
-use tonic::{Status, body::Body};
+use tonic::body::Body;
 
 use crate::{
     error::Failure,
@@ -19,6 +19,7 @@ use crate::{
             broken::Broken,
             download::{self, Download, First},
             form::Form,
+            told::Metadata,
         },
     },
     schema::Binding,
@@ -31,18 +32,24 @@ const FIRST: Duration = Duration::from_millis(250);
 /// Writes an answer.
 pub(crate) async fn encode(
     binding: &Arc<Binding>,
-    form: Form,
+    (form, metadata): (Form, Metadata),
     response: Response<Body>,
     broken: &Arc<Broken>,
 ) -> Result<Response<Body>, Failure> {
     let (head, body) = response.into_parts();
-    let messages = Messages::new(&head.headers, body)?;
+    let mut messages = Messages::new(&head.headers, body)?;
     let raw = transcode::gives_raw(binding);
     let mut answer = match (binding.method.descriptor.is_server_streaming(), raw) {
-        (false, false) => answer::json(StatusCode::OK, json(binding, messages.only().await?)?),
-        (false, true) => {
-            let Raw { content_type, data } = bytes(binding, messages.only().await?)?;
-            answer::raw(media_type(&content_type), data)
+        (false, raw) => {
+            let message = messages.only().await.map_err(|error| metadata.joined(error, &head.headers))?;
+            let mut answer = if raw {
+                let Raw { content_type, data } = transcode::take_raw(binding, &message)?;
+                answer::raw(media_type(&content_type), data)
+            } else {
+                answer::json(StatusCode::OK, transcode::write(binding, &message)?)
+            };
+            metadata.add(&mut answer, messages.trailers());
+            answer
         }
         (true, false) => stream(binding, form, messages, broken).await?,
         (true, true) => raw_stream(binding, messages).await?,
@@ -51,6 +58,7 @@ pub(crate) async fn encode(
         // The service has said what the bytes are: a browser must not guess otherwise.
         answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }
+    metadata.add(&mut answer, &head.headers);
     answer.headers_mut().extend(metadata::to_rest(&head.headers));
     Ok(answer)
 }
@@ -77,21 +85,13 @@ async fn stream(
 /// The first message says what all of the bytes are.
 async fn raw_stream(binding: &Arc<Binding>, mut messages: Messages) -> Result<Response<Body>, Failure> {
     let first = match messages.next().await? {
-        Some(message) => bytes(binding, message)?,
+        Some(message) => transcode::take_raw(binding, &message)?,
         None => Raw { content_type: String::new(), data: Bytes::new() },
     };
     let content_type = media_type(&first.content_type);
     let mut answer = Response::new(download::raw(Arc::clone(binding), first.data, messages));
     answer.headers_mut().insert(CONTENT_TYPE, content_type);
     Ok(answer)
-}
-
-fn json(binding: &Binding, message: Bytes) -> Result<Vec<u8>, Status> {
-    transcode::write(binding, &transcode::read(binding, message)?)
-}
-
-fn bytes(binding: &Binding, message: Bytes) -> Result<Raw, Status> {
-    Ok(transcode::take_raw(binding, &transcode::read(binding, message)?))
 }
 
 fn media_type(text: &str) -> HeaderValue {

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use prost_reflect::DynamicMessage;
 use tonic::{Code, Status, body::Body};
 
 use crate::{
     config::Limits,
     error::Failure,
+    json::Encoder,
     protocol::rest::{broken::Broken, head::Head, lines::Lines},
     schema::BodyRule,
     transcode::{self, Raw},
@@ -47,7 +47,7 @@ struct Upload {
 }
 
 impl Upload {
-    async fn next(&mut self) -> Result<Option<DynamicMessage>, Failure> {
+    async fn next(&mut self) -> Result<Option<Encoder>, Failure> {
         let message = match (self.raw, &self.head.binding.body) {
             (true, _) => self.next_raw().await?,
             // The path and the query are all there is.
@@ -58,7 +58,7 @@ impl Upload {
         Ok(message)
     }
 
-    async fn next_line(&mut self) -> Result<Option<DynamicMessage>, Failure> {
+    async fn next_line(&mut self) -> Result<Option<Encoder>, Failure> {
         let number = self.count + 1;
         let place = self.head.binding.body.place().to_owned();
         let line = self.line().await.map_err(|failure| failure.of_field(&place).of_line(number))?;
@@ -79,14 +79,14 @@ impl Upload {
     }
 
     /// The first message has the path, the query and the media type; the others are bytes alone.
-    async fn next_raw(&mut self) -> Result<Option<DynamicMessage>, Failure> {
+    async fn next_raw(&mut self) -> Result<Option<Encoder>, Failure> {
         let chunk = self.chunk(self.count == 0).await?;
         if self.count == 0 {
             return self.head.raw(chunk.unwrap_or_default()).map(Some);
         }
         Ok(chunk.map(|data| {
-            let mut message = DynamicMessage::new(self.head.binding.method.descriptor.input());
-            transcode::put_raw(&self.head.binding, &mut message, Raw { content_type: String::new(), data });
+            let mut message = Encoder::default();
+            transcode::put_raw(&self.head.binding, &mut message, &Raw { content_type: String::new(), data });
             message
         }))
     }

@@ -71,7 +71,7 @@ fn ready_is_when_all_was_tried() {
     let with = |state: State, answered| Schema::build(&states(vec![("a", state)]), answered, &Schema::default());
     assert!(!Schema::default().report.is_ready(), "the registry has not answered");
     assert!(!with(State::default(), true).report.is_ready());
-    let failed = State { learned: None, error: Some("no reflection".into()) };
+    let failed = State { error: Some("no reflection".into()), ..State::default() };
     let schema = with(failed, true);
     assert!(schema.report.is_ready());
     assert_eq!(schema.report.problems(), ["the schema of a was not read: no reflection"]);

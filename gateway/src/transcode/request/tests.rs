@@ -20,7 +20,8 @@ fn message(verb: &str, path: &str, body: &str) -> Result<DynamicMessage, Failure
     let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
     let Matched::Route(binding, segments) = schema.route(verb, path) else { panic!("no route {verb} {path}") };
     let parts = Parts { segments: &segments, query, body: body.as_bytes() };
-    request(binding, parts)
+    let frame = request(binding, parts)?.frame().unwrap();
+    Ok(DynamicMessage::decode(binding.method.descriptor.input(), &frame[5..]).unwrap())
 }
 
 fn search(query: &str) -> Result<Json, Failure> {

@@ -18,7 +18,7 @@ use crate::{
         DESCRIPTORS,
         pb::{EchoManyRequest, EchoRequest, echo_service_client::EchoServiceClient},
     },
-    mesh::envoy::Envoy,
+    envoy::{Envoy, Settings},
     server::Server,
 };
 
@@ -47,9 +47,9 @@ pub(crate) async fn all(registry: &str, plain: &Server, meshed: &Server) -> anyh
     config.registry.address = registry.into();
     let mesh = Mesh::builder(config).upstream_descriptors(DESCRIPTORS).build()?;
     let endpoint = |port: u16| anyhow::Ok(Endpoint::new(format!("http://127.0.0.1:{port}"))?.tcp_nodelay(true));
-    let between = Envoy::start(plain.address.port()).await?;
-    let far = Envoy::start(plain.address.port()).await?;
-    let near = Envoy::start(far.port).await?;
+    let between = Envoy::start(plain.address.port(), &Settings::sidecar()).await?;
+    let far = Envoy::start(plain.address.port(), &Settings::sidecar()).await?;
+    let near = Envoy::start(far.port, &Settings::sidecar()).await?;
     let to_plain = plain.address.port();
     let (through, pair) = (endpoint(between.port)?.connect().await?, endpoint(near.port)?.connect().await?);
     Ok(vec![

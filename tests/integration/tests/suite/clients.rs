@@ -25,6 +25,7 @@ async fn buf_curl_calls_by_grpc_and_by_grpc_web() -> anyhow::Result<()> {
     let ways = [
         (&["--protocol", "grpc", "--http2-prior-knowledge"][..], &[][..]),
         (&["--protocol", "grpc", "--http2-prior-knowledge"], &known),
+        (&["--protocol", "grpcweb", "--http2-prior-knowledge"], &[]),
         (&["--protocol", "grpcweb", "--http2-prior-knowledge"], &known),
         (&["--protocol", "grpcweb"], &known),
     ];

@@ -6,14 +6,13 @@ mod strings;
 mod world;
 
 use anyhow::ensure;
-use selvedge_harness::Postgres;
 use selvedge_proto::{
     catalog::v1::{ListProductsRequest, WatchProductsRequest},
     users::v1::{GetUserRequest, ListUsersRequest, UpdateUserRequest, User},
 };
-use tempfile::TempDir;
 
 use self::world::{World, refused};
+use crate::databases::shop::Ground;
 
 /// Filters that are too deep or too much, or are no filters; each lists and methods refuse them alike.
 async fn filters(world: &mut World) -> anyhow::Result<usize> {
@@ -93,8 +92,8 @@ async fn masks(world: &mut World) -> anyhow::Result<usize> {
     Ok(masks.len())
 }
 
-async fn hostile(engine: &str, users: &str, catalog: &str) -> anyhow::Result<()> {
-    let mut world = World::start(users, catalog).await?;
+async fn hostile(ground: &Ground) -> anyhow::Result<()> {
+    let (engine, mut world) = (ground.engine, World::start(ground).await?);
     let ada = GetUserRequest { name: "users/ada-1815".into() };
     let before = world.users.get_user(ada.clone()).await?.into_inner();
     let counts = [
@@ -112,13 +111,11 @@ async fn hostile(engine: &str, users: &str, catalog: &str) -> anyhow::Result<()>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_input_is_refused_by_name_on_sqlite() -> anyhow::Result<()> {
-    let data = TempDir::new()?;
-    let url = |name: &str| format!("sqlite://{}/{name}.db", data.path().display());
-    hostile("sqlite", &url("users"), &url("catalog")).await
+    hostile(&Ground::sqlite()?).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_input_is_refused_by_name_on_postgresql() -> anyhow::Result<()> {
-    let Some(postgres) = Postgres::start().await? else { return Ok(()) };
-    hostile("postgresql", &postgres.url(), &postgres.url()).await
+async fn hostile_input_is_refused_by_name_on_servers() -> anyhow::Result<()> {
+    let Some(ground) = Ground::servers().await? else { return Ok(()) };
+    hostile(&ground).await
 }

@@ -1,5 +1,6 @@
 //! Tests of the system as its users use it: real programs, real tools, real registries.
 
+mod gateway;
 mod greeter;
 mod grpc_web;
 mod instance;
@@ -12,6 +13,7 @@ mod consul;
 mod databases;
 mod foreign;
 mod hostile;
+mod json;
 mod local;
 mod openapi;
 mod otlp;
@@ -19,7 +21,9 @@ mod pages;
 mod plans;
 mod readme;
 mod rolling;
+mod schemas;
 mod services;
+mod streams;
 mod walk;
 
 mod contract;

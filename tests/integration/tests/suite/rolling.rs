@@ -2,17 +2,21 @@
 
 mod load;
 mod restart;
+mod schema;
 
 use std::time::Duration;
 
 use anyhow::ensure;
-use selvedge_harness::{Embedded, LIMIT, Program, eventually};
+use selvedge_harness::{Embedded, LIMIT, eventually};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::load::{Load, Tally};
-use crate::instance::{Instance, address_after, users};
+use crate::{
+    gateway::Gateway,
+    instance::{Instance, users},
+};
 
 /// How long the calls go on, whatever happens meanwhile.
 const STEADY: Duration = Duration::from_secs(30);
@@ -26,7 +30,7 @@ async fn no_call_fails_while_instances_come_and_go() -> anyhow::Result<()> {
     let mut killed = start().await?;
     let mut stopped = start().await?;
     let kept = start().await?;
-    let gateway = Gateway::start(&registry.url()).await?;
+    let gateway = Gateway::start(&registry.url(), &[], "/v1/users").await?;
 
     let began = Instant::now();
     let stop = CancellationToken::new();
@@ -67,24 +71,4 @@ async fn has_half_of_a_fair_share(added: &Instance, kept: &Instance) -> anyhow::
     let fair = (added + kept) / 2;
     ensure!(added * 2 >= fair, "{added} of {} calls", added + kept);
     Ok(())
-}
-
-/// The gateway as a process.
-struct Gateway {
-    _program: Program,
-    url: String,
-}
-
-impl Gateway {
-    async fn start(registry: &str) -> anyhow::Result<Self> {
-        let args = ["--registry", registry, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
-        let program = Program::spawn("selvedge-gateway", &args, &[])?;
-        let url = format!("http://{}", address_after(&program, "gateway listens").await?);
-        let http = reqwest::Client::new();
-        eventually(LIMIT, async || {
-            Ok(http.get(format!("{url}/v1/users")).send().await?.error_for_status().map(drop)?)
-        })
-        .await?;
-        Ok(Self { _program: program, url })
-    }
 }

@@ -1,6 +1,7 @@
 //! The services that hostile input is sent to, and what must come of it.
 
 use anyhow::{Context as _, ensure};
+use futures::future::try_join_all;
 use selvedge::{Config, Mesh};
 use selvedge_harness::{Embedded, Program};
 use selvedge_proto::{
@@ -11,31 +12,32 @@ use selvedge_proto::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::{instance::Instance, late};
+use crate::{databases::shop::Ground, instance::Instance, late};
 
 /// Larger than the 4 MiB texts that are sent: they shall reach the services.
 const LONGEST_MESSAGE: usize = 8 << 20;
 
-/// The services, and clients of them through the mesh.
+/// Two processes of each service, and clients of them through the mesh.
 pub(crate) struct World {
     pub(crate) users: UserServiceClient<selvedge::Channel>,
     pub(crate) catalog: CatalogServiceClient<selvedge::Channel>,
     pub(crate) mesh: Mesh,
-    _instances: [Instance; 2],
+    _instances: Vec<Instance>,
     _registry: Embedded,
 }
 
 impl World {
     /// Starts them, and creates a user and a product.
-    pub(crate) async fn start(users: &str, catalog: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn start(ground: &Ground) -> anyhow::Result<Self> {
         let registry = Embedded::start().await?;
         let longest = LONGEST_MESSAGE.to_string();
-        let spawn = |program: &str, database: &str| {
-            let args = ["--registry", &registry.url(), "--database", database];
-            Program::spawn(program, &args, &[("SELVEDGE_SERVER__MAX_MESSAGE_BYTES", &longest)])
+        let spawn = |service: &str| {
+            let (url, database, cache) = (registry.url(), ground.database(service), ground.cache());
+            let args = ["--registry", &url, "--database", &database, "--cache", &cache];
+            Program::spawn(format!("selvedge-{service}"), &args, &[("SELVEDGE_SERVER__MAX_MESSAGE_BYTES", &longest)])
         };
-        let (one, other) = (spawn("selvedge-users", users)?, spawn("selvedge-catalog", catalog)?);
-        let instances = [Instance::ready(one).await?, Instance::ready(other).await?];
+        let programs = [spawn("users")?, spawn("users")?, spawn("catalog")?, spawn("catalog")?];
+        let instances = try_join_all(programs.map(Instance::ready)).await?;
         let mut config = Config::new("caller");
         config.registry.address = registry.url();
         config.client.max_message_bytes = LONGEST_MESSAGE;
