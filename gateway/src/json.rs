@@ -19,7 +19,7 @@ pub(crate) use self::{
     codec::Codec,
     cursor::Bad,
     encoder::Encoder,
-    known::Known,
+    known::{Known, wrapped},
     read::{Reader, Wrong},
     scalar::Not,
     settings::Settings,

@@ -43,7 +43,8 @@ impl Known {
     }
 }
 
-fn wrapped(name: &str) -> Option<Kind> {
+/// Returns what a wrapper of `google.protobuf` holds.
+pub(crate) fn wrapped(name: &str) -> Option<Kind> {
     Some(match name {
         "DoubleValue" => Kind::Double,
         "FloatValue" => Kind::Float,

@@ -2,7 +2,7 @@
 
 use prost_reflect::Kind;
 
-use crate::openapi::node::Node;
+use crate::{json::wrapped, openapi::node::Node};
 
 /// Returns the schema of a scalar as JSON has it; nothing for messages and enums.
 pub(crate) fn of_scalar(kind: &Kind) -> Option<Node> {
@@ -60,21 +60,6 @@ pub(crate) fn well_known(name: &str) -> Option<Node> {
 pub(crate) fn is_text(name: &str) -> bool {
     let name = name.strip_prefix("google.protobuf.").unwrap_or_default();
     matches!(name, "Timestamp" | "Duration" | "FieldMask") || wrapped(name).is_some()
-}
-
-fn wrapped(name: &str) -> Option<Kind> {
-    Some(match name {
-        "DoubleValue" => Kind::Double,
-        "FloatValue" => Kind::Float,
-        "Int64Value" => Kind::Int64,
-        "UInt64Value" => Kind::Uint64,
-        "Int32Value" => Kind::Int32,
-        "UInt32Value" => Kind::Uint32,
-        "BoolValue" => Kind::Bool,
-        "StringValue" => Kind::String,
-        "BytesValue" => Kind::Bytes,
-        _ => return None,
-    })
 }
 
 fn text() -> Node {

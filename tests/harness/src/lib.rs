@@ -25,6 +25,7 @@ mod postgres;
 mod program;
 mod python;
 mod redis;
+mod slow;
 
 mod tools;
 
@@ -51,5 +52,6 @@ pub use crate::{
     python::Python,
     redis::Redis,
     skip::{current_test, skip},
+    slow::Slow,
     tools::{binary, repository},
 };

@@ -1,22 +1,13 @@
 //! What a Redis that is lost adds to reads by name: frozen, killed, and slow.
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
 use anyhow::Context as _;
-use selvedge_harness::Redis;
+use selvedge_harness::{Redis, Slow};
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{
-        TcpListener, TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
-    task::JoinSet,
-};
 
 use crate::{
     figures::Figures,
@@ -39,7 +30,7 @@ pub(super) async fn run(rounds: usize, figures: &mut Figures) -> anyhow::Result<
     let Some(mut redis) = Redis::start().await? else { return Ok(()) };
     let numbers = Arc::new(AtomicU64::new(0));
     let near = Readers::start(&redis.url()).await?;
-    let slow = Slow::to(redis.url().replace("redis://", "")).await?;
+    let slow = Slow::to(redis.url().replace("redis://", ""), SLOW).await?;
     let far = Readers::start(&format!("redis://{}", slow.address)).await?;
     for round in 0..rounds {
         eprintln!("redis: round {} of {rounds}", round + 1);
@@ -94,39 +85,5 @@ impl Readers {
     /// Reads until Redis has been found again.
     async fn recover(&self, numbers: &Arc<AtomicU64>) -> anyhow::Result<()> {
         called(&self.calls, Workload::GetUserWarm, AT_ONCE, numbers).await.map(drop)
-    }
-}
-
-/// A way to a server on which every piece of what is asked comes late; ends when dropped.
-struct Slow {
-    address: SocketAddr,
-    _ways: JoinSet<()>,
-}
-
-impl Slow {
-    async fn to(server: String) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let mut ways = JoinSet::new();
-        ways.spawn(async move {
-            let mut open = JoinSet::new();
-            while let Ok((client, _)) = listener.accept().await {
-                let Ok(server) = TcpStream::connect(&server).await else { continue };
-                let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-                open.spawn(lead(from_client, to_server, SLOW));
-                open.spawn(lead(from_server, to_client, Duration::ZERO));
-            }
-        });
-        Ok(Self { address, _ways: ways })
-    }
-}
-
-async fn lead(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay: Duration) {
-    let mut bytes = vec![0; 16 << 10];
-    while let Ok(size @ 1..) = from.read(&mut bytes).await {
-        tokio::time::sleep(delay).await;
-        if to.write_all(&bytes[..size]).await.is_err() {
-            return;
-        }
     }
 }

@@ -3,6 +3,5 @@
 mod cache;
 mod restart;
 pub(crate) mod shop;
-mod slow;
 mod stock;
 mod watch;

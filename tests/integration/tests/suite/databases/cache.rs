@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use futures::future::try_join_all;
 use prost_types::FieldMask;
-use selvedge_harness::{LIMIT, Redis, eventually};
+use selvedge_harness::{LIMIT, Redis, Slow, eventually};
 use selvedge_proto::{
     catalog::v1::{GetProductRequest, Product, UpdateProductRequest, catalog_service_client::CatalogServiceClient},
     users::v1::{GetUserRequest, user_service_client::UserServiceClient},
@@ -19,10 +19,7 @@ use selvedge_proto::{
 use tokio::time::Instant;
 
 use crate::{
-    databases::{
-        shop::{Ground, NAME, Shop},
-        slow::Slow,
-    },
+    databases::shop::{Ground, NAME, Shop},
     instance::Instance,
 };
 

@@ -13,14 +13,19 @@ use tokio::{
 
 /// Listens, and leads to a server; ends when dropped.
 #[derive(Debug)]
-pub(crate) struct Slow {
-    pub(crate) address: SocketAddr,
+pub struct Slow {
+    /// Where it listens.
+    pub address: SocketAddr,
     _ways: JoinSet<()>,
 }
 
 impl Slow {
-    /// Leads to an address; each piece of what is asked is held up for so long.
-    pub(crate) async fn to(server: String, delay: Duration) -> anyhow::Result<Self> {
+    /// Leads to an address (`host:port`); each piece of what is asked is held up for so long, answers are not.
+    ///
+    /// # Errors
+    ///
+    /// No port is free.
+    pub async fn to(server: String, delay: Duration) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let mut ways = JoinSet::new();
