@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use tonic::{Code, Status, body::Body};
 
 /// What wants to know how an answer went. Being dropped before `ended` means that the caller left.
@@ -28,10 +28,10 @@ pub(crate) fn observe<O: Observer>(answer: http::Response<Body>, mut observer: O
     answer.map(|inner| Body::new(Observed { inner, observer: Some(observer), begun: false }))
 }
 
-/// Returns the status of an answer that has no more than that: it stands in the headers then (gRPC over HTTP/2,
-/// "Responses").
+/// Returns the status of an answer that has it in its headers: there is nothing after it (gRPC over HTTP/2,
+/// "Responses"), though some servers end the stream by an empty frame of its own.
 pub(crate) fn status_of(answer: &http::Response<Body>) -> Option<Code> {
-    if answer.body().is_end_stream() { code_of(answer.headers()) } else { None }
+    code_of(answer.headers())
 }
 
 /// Reads `grpc-status`.

@@ -171,6 +171,28 @@ async fn unavailable_is_tried_again_if_it_may_be() {
 }
 
 #[tokio::test]
+async fn a_status_in_the_headers_counts_though_an_empty_frame_ends_the_stream() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let stub = Stub::start(move |request, mut respond| {
+        let first = counted.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            if !first {
+                return echo(request, respond).await;
+            }
+            let mut head = grpc_head();
+            head.headers_mut().insert("grpc-status", 14.into());
+            let mut stream = respond.send_response(head, false).unwrap();
+            stream.send_data("".into(), true).unwrap();
+        }
+    })
+    .await;
+    let world = world(Some(&[stub.address]), |_| {});
+    let answer = world.unary("hello".into(), options(Some(Idempotency::Idempotent))).await;
+    assert_eq!((answer.unwrap(), calls.load(Ordering::Relaxed)), ("hello".into(), 2), "it was tried again");
+}
+
+#[tokio::test]
 async fn calls_made_for_a_retry_are_marked_and_not_repeated() {
     let seen: Seen<bool> = Seen::default();
     let marks = Arc::clone(&seen);
