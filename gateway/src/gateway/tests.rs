@@ -175,6 +175,19 @@ async fn fetch(address: SocketAddr, path: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// Looks again and again until there is something to see.
+async fn seen<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON * 2, looking).await.unwrap_or_else(|_| panic!("{what} was never seen"))
+}
+
 /// Asks until the answer begins like this.
 async fn until(address: SocketAddr, path: &str, wanted: &str) -> String {
     let asking = async {

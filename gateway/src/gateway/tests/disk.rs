@@ -51,12 +51,7 @@ impl Kept {
     }
 
     async fn is_from(&self, source: &str) {
-        let told = async {
-            while self.source() != Some(source) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        timeout(SOON, told).await.unwrap_or_else(|_| panic!("never from {source}: {:?}", self.schema.load().report));
+        seen(&format!("a schema from {source}"), || self.source().filter(|from| *from == source)).await;
     }
 
     async fn end(self) {
@@ -79,15 +74,8 @@ async fn what_was_known_is_served_until_the_service_can_be_asked() {
     let second = Kept::start(&url, &folder).await;
     until(second.running.address, "/v1/things/1", "HTTP/1.1 200").await;
     assert_eq!(second.source(), Some("disk"));
-    let problem = async {
-        loop {
-            if let Some(problem) = second.schema.load().report.problems().first() {
-                return problem.clone();
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let problem = timeout(SOON, problem).await.expect("that it cannot be asked is told");
+    let first_problem = || second.schema.load().report.problems().first().cloned();
+    let problem = seen("that it cannot be asked", first_problem).await;
     assert!(problem.contains("closed for the day\\n") && problem.len() < 700, "{problem}");
     assert!(fetch(second.running.address, "/readyz").await.starts_with("HTTP/1.1 200"));
 

@@ -300,12 +300,8 @@ async fn ten_thousand_bindings_that_conflict_are_told_in_a_few_lines() {
     assert_eq!(report.conflicts[100], "and 9901 more");
     world.is_borne("worse", raw("evil.S", bound("/v1/\n\u{1b}[2J{", 10_000))).await;
     world.consul.deregister("evil");
-    let told = async {
-        while world.schema.load().report.services["worse"].set_aside.len() != 101 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(SOON * 2, told).await.expect("what is set aside is told");
+    let all_told = || (world.schema.load().report.services["worse"].set_aside.len() == 101).then_some(());
+    seen("all that is set aside", all_told).await;
     let problems = world.schema.load().report.problems();
     assert!(problems.iter().all(|line| line.len() < 1_000 && !line.contains(char::is_control)), "{problems:?}");
     world.running.leave.cancel();

@@ -93,12 +93,8 @@ async fn a_version_that_cannot_be_read_takes_nothing_from_the_other() {
     until(running.address, "/v1/older/1", "HTTP/1.1 200").await;
     let broken = reflecting::raw("thing.v1.Things", vec![b"\xff".to_vec()]);
     consul.register_as("thing-b", "thing", B, reflecting::serve(broken, THING).await);
-    let told = async {
-        while !schema.load().report.problems().iter().any(|problem| problem.contains("schema-bbbbbbbbbbbb: ")) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(SOON, told).await.expect("what is wrong is told");
+    let names_it = |problem: &&String| problem.contains("schema-bbbbbbbbbbbb: ");
+    seen("what is wrong", || schema.load().report.problems().iter().find(names_it).cloned()).await;
     assert!(fetch(running.address, "/v1/older/1").await.starts_with("HTTP/1.1 200"));
     running.leave.cancel();
 }
