@@ -56,16 +56,21 @@ use crate::{
 /// It never fails: what goes wrong is answered with a gRPC status, as a server would.
 #[derive(Clone)]
 pub struct Channel {
+    /// One handle on all: clients are cloned for each call, by several threads at once.
+    way: Arc<Way>,
+}
+
+struct Way {
     service: Arc<str>,
     routes: Arc<Routes>,
     policies: Policies,
-    hashing: Arc<Hashing>,
-    stack: Arc<dyn Stop>,
-    insight: Arc<Insight>,
+    hashing: Hashing,
+    stack: Box<dyn Stop>,
+    insight: Insight,
 }
 
 /// The way of a call: requests go down this list, responses come back up.
-fn stack(service: &Arc<str>, policy: &Live, parts: &Parts) -> (Arc<dyn Stop>, Insight) {
+fn stack(service: &Arc<str>, policy: &Live, parts: &Parts) -> (Box<dyn Stop>, Insight) {
     let Parts { client, resolver, telemetry, memory, .. } = parts;
     let metrics = telemetry.metrics();
     let (fault, limit) = (FaultLayer::new(policy.clone()), LimitLayer::new(policy.clone()));
@@ -101,7 +106,7 @@ fn stack(service: &Arc<str>, policy: &Live, parts: &Parts) -> (Arc<dyn Stop>, In
         .layer(limit)
         // Picks an endpoint for each attempt (balance), and hands it over (endpoint, stream).
         .service(cluster);
-    (Arc::new(stops), insight)
+    (Box::new(stops), insight)
 }
 
 impl Channel {
@@ -109,7 +114,7 @@ impl Channel {
     /// shows the origin of each value.
     #[must_use]
     pub fn policy(&self, method: &str, options: &CallOptions) -> Policy {
-        *self.routes.load().policy(method, options)
+        *self.way.routes.load().policy(method, options)
     }
 }
 
@@ -123,18 +128,25 @@ impl Service<http::Request<Body>> for Channel {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        self.policies.begin();
+        let Way { routes, policies, hashing, stack, .. } = &*self.way;
+        policies.begin();
         // On top of all stops, and before the future is polled: what is inherited is the caller's.
-        let mut call = self.routes.load().select(request, &context::Context::current(), Instant::now());
-        call.hash = self.hashing.of(&call.headers);
-        let answer = self.stack.call(call);
-        answer.map(|answer| Ok(answer.unwrap_or_else(|failure| failure.status.into_http()))).boxed()
+        let mut call = routes.load().select(request, &context::Context::current(), Instant::now());
+        call.hash = hashing.of(&call.headers);
+        let answer = stack.call(call);
+        async move {
+            Ok(match answer.await {
+                Ok(answer) => answer.map(Body::from),
+                Err(failure) => failure.status.into_http(),
+            })
+        }
+        .boxed()
     }
 }
 
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Channel").field("service", &self.service).finish_non_exhaustive()
+        f.debug_struct("Channel").field("service", &self.way.service).finish_non_exhaustive()
     }
 }
 
@@ -171,7 +183,7 @@ struct Made {
 
 impl Made {
     fn is_wanted(&self, idle_timeout: Duration) -> bool {
-        Arc::strong_count(&self.channel.stack) > 1 || self.usage.unused(Instant::now()) < idle_timeout
+        Arc::strong_count(&self.channel.way) > 1 || self.usage.unused(Instant::now()) < idle_timeout
     }
 }
 
@@ -221,7 +233,7 @@ impl Channels {
         let methods = options::methods(&[descriptors])?;
         let mut book = self.book();
         if let Some(made) = book.made.get(service) {
-            made.channel.routes.learn(methods.clone());
+            made.channel.way.routes.learn(methods.clone());
         }
         match methods.is_empty() {
             true => book.learned.remove(service),
@@ -233,7 +245,7 @@ impl Channels {
     /// Returns all channels in the order of their names.
     pub(crate) fn all(&self) -> Vec<Channel> {
         let mut all: Vec<_> = self.book().made.values().map(|made| made.channel.clone()).collect();
-        all.sort_by(|one, other| one.service.cmp(&other.service));
+        all.sort_by(|one, other| one.way.service.cmp(&other.way.service));
         all
     }
 
@@ -253,10 +265,10 @@ impl Channels {
         if let Some(methods) = book.learned.get(&*service) {
             routes.learn(methods.clone());
         }
-        let hashing = Arc::new(Hashing::new(policy, random::rng().random()));
+        let hashing = Hashing::new(policy, random::rng().random());
         let (policies, usage) = (policies.clone(), insight.cluster.usage());
-        let insight = Arc::new(insight);
-        let channel = Channel { service: Arc::clone(&service), routes, policies, hashing, stack, insight };
+        let way = Way { service: Arc::clone(&service), routes, policies, hashing, stack, insight };
+        let channel = Channel { way: Arc::new(way) };
         book.made.insert(service, Made { channel: channel.clone(), usage });
         channel
     }

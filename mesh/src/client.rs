@@ -31,6 +31,7 @@ pub(crate) mod limit;
 pub(crate) mod balance;
 pub(crate) mod cluster;
 
+pub(crate) mod answer;
 pub(crate) mod attempt;
 pub(crate) mod endpoint;
 pub(crate) mod judge;
@@ -53,12 +54,11 @@ pub(crate) mod stream;
 mod tests;
 
 use futures::future::BoxFuture;
-use tonic::body::Body;
 
-use self::{call::Call, outcome::Failure};
+use self::{answer::AnswerBody, call::Call, outcome::Failure};
 
 /// What comes back up: the head of an answer that a server gave, and its body.
-pub(crate) type Answer = Result<http::Response<Body>, Failure>;
+pub(crate) type Answer = Result<http::Response<AnswerBody>, Failure>;
 
 /// The future of a stop.
 pub(crate) type AnswerFuture = BoxFuture<'static, Answer>;

@@ -122,7 +122,8 @@ pub struct ClientConfig {
     pub max_message_bytes: usize,
     /// Largest list of response headers, in bytes. Default 16 KiB.
     pub max_header_bytes: u32,
-    /// Connections to one endpoint, opened when the peer's limit of streams is reached: 1 to 64. Default 8.
+    /// Connections to one endpoint, opened when the peer's limit of streams is reached, or so that each thread has one
+    /// when there are many calls at once: 1 to 64. Default 8.
     pub max_connections: usize,
     /// How old a connection may get, give or take 10 %: then another takes its place, and it ends with its last call.
     /// 0 s for any age. Default 30 min.

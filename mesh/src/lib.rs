@@ -35,6 +35,7 @@ mod grpc_timeout;
 mod keepalive;
 mod message_limit;
 mod random;
+mod thread;
 
 pub use crate::{
     channel::{Channel, explain::Explanation},

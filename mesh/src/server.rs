@@ -9,6 +9,7 @@ mod connect_info;
 mod connection;
 mod deadline;
 mod drain;
+mod first_turn;
 mod limit;
 mod phase;
 mod register;

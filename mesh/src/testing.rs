@@ -90,7 +90,7 @@ fn parts(number: usize, live: &Live, mean: &Arc<Mean>, telemetry: &Telemetry) ->
         max_message_bytes: 1024,
         max_header_bytes: 16 * 1024,
     };
-    let target = Target { name, host: "127.0.0.1".into(), port: 1, settings, max_connections: 1 };
+    let target = Target { name, host: "127.0.0.1".into(), port: 1, settings, max_connections: 1, threads: 1 };
     let (mean, policy) = (Arc::clone(mean), live.clone());
     Parts { id: EndpointId(number as u64), target, remote, mean, policy, notices }
 }

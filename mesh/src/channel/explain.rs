@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
-    channel::{Channel, Insight},
+    channel::{Channel, Insight, Way},
     client::{
         budget,
         call::CallOptions,
@@ -85,9 +85,10 @@ impl Channel {
 
     /// Explains a call that `mesh` makes.
     pub(crate) fn explain_to(&self, mesh: &str, asked: &Asked) -> Result<Explanation, String> {
-        let table = self.routes.load();
+        let Way { routes, policies, hashing, insight, .. } = &*self.way;
+        let table = routes.load();
         let method = asked.method.as_deref().map(|method| path(&table, method)).transpose()?;
-        let Insight { policy, cluster, retry } = &*self.insight;
+        let Insight { policy, cluster, retry } = insight;
         let rows = method.as_deref().map(|path| table.policy(path, &CallOptions::default()).rows());
         Ok(Explanation {
             mesh: mesh.to_owned(),
@@ -95,26 +96,27 @@ impl Channel {
             policy: rows.unwrap_or_default().into_iter().map(Named::from).collect(),
             method,
             cluster: policy.values(),
-            document: DocumentState::of(policy, &self.policies, self.service()),
+            document: DocumentState::of(policy, policies, self.service()),
             retry_budget: retry.budget(),
-            instances: cluster.candidates(self.hashing.of(&asked.headers)),
+            instances: cluster.candidates(hashing.of(&asked.headers)),
         })
     }
 
     /// Returns all that is known of the service.
     pub(crate) fn state(&self) -> Value {
-        let table = self.routes.load();
+        let Way { routes, policies, insight, .. } = &*self.way;
+        let table = routes.load();
         let policy = |path: &&str| {
             let rows = table.policy(path, &CallOptions::default()).rows();
             ((*path).to_owned(), json!(rows.into_iter().map(Named::from).collect::<Vec<_>>()))
         };
         let methods: serde_json::Map<_, _> = table.methods().iter().map(policy).collect();
-        let Insight { policy, cluster, retry } = &*self.insight;
+        let Insight { policy, cluster, retry } = insight;
         json!({
             "service": self.service(),
             "methods": methods,
             "cluster": policy.values(),
-            "document": DocumentState::of(policy, &self.policies, self.service()),
+            "document": DocumentState::of(policy, policies, self.service()),
             "retry_budget": retry.budget(),
             "instances": cluster.candidates(None),
         })
@@ -122,7 +124,7 @@ impl Channel {
 
     /// Returns the name that it is called by.
     pub(crate) fn service(&self) -> &str {
-        &self.service
+        &self.way.service
     }
 }
 

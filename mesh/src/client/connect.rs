@@ -90,6 +90,11 @@ impl Wire {
         self.expires
     }
 
+    /// Returns how many streams it carries.
+    pub(crate) fn streams(&self) -> usize {
+        self.state.streams.load(Ordering::Relaxed)
+    }
+
     /// Takes the place of a stream, if the peer allows one more.
     pub(crate) fn take(self: &Arc<Self>) -> Option<Slot> {
         let limit = self.state.limit.load(Ordering::Relaxed);

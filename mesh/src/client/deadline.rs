@@ -17,6 +17,7 @@ use tower::Layer;
 use crate::{
     client::{
         Answer, AnswerFuture, Stop,
+        answer::AnswerBody,
         call::{Call, Deadline, Route},
         observe,
         outcome::{Failure, Outcome},
@@ -63,7 +64,7 @@ async fn bound(answer: AnswerFuture, route: Arc<Route>, deadline: Deadline) -> A
     if observe::status_of(&answer).is_some() {
         return Ok(answer);
     }
-    Ok(answer.map(|inner| Body::new(BoundedBody { inner: Some(inner), timer: None, route, deadline })))
+    Ok(answer.map(|inner| Body::new(BoundedBody { inner: Some(inner), timer: None, route, deadline }).into()))
 }
 
 fn expired(route: &Route, deadline: Deadline) -> Status {
@@ -76,7 +77,7 @@ fn expired(route: &Route, deadline: Deadline) -> Status {
 #[derive(Debug)]
 struct BoundedBody {
     /// Gone once the deadline passed: that resets the stream.
-    inner: Option<Body>,
+    inner: Option<AnswerBody>,
     /// Made when the body is first waited for.
     timer: Option<Pin<Box<Sleep>>>,
     route: Arc<Route>,
@@ -103,11 +104,11 @@ impl http_body::Body for BoundedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
+        self.inner.as_ref().is_none_or(AnswerBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), AnswerBody::size_hint)
     }
 }
 

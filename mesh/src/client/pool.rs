@@ -26,11 +26,14 @@ use crate::{
         outcome::{Failure, Outcome},
     },
     error::ErrorKind,
-    random,
+    random, thread,
 };
 
 /// A connection that lived so long was a good one, as is one that answered a call: the next is tried at once.
 const GOOD: Duration = Duration::from_secs(1);
+
+/// So many streams on one connection are too many for threads to share: they wait for each other's use of it.
+const CROWDED: usize = 16;
 
 /// Where connections lead.
 #[derive(Clone, Debug)]
@@ -41,6 +44,8 @@ pub(crate) struct Target {
     pub(crate) port: u16,
     pub(crate) settings: Settings,
     pub(crate) max_connections: usize,
+    /// Threads that call at once: each may have a connection of its own.
+    pub(crate) threads: usize,
 }
 
 /// The connections of one endpoint.
@@ -49,8 +54,8 @@ pub(crate) struct Pool {
     target: Target,
     wires: ArcSwap<Vec<Arc<Wire>>>,
     ready: AtomicBool,
-    /// All streams of all connections were taken.
-    full: AtomicBool,
+    /// Another connection is wanted: all streams of all were taken, or many shared one.
+    short: AtomicBool,
     /// Told when a stream ended, or a connection came or went.
     freed: Arc<Notify>,
     /// Told when another connection is wanted.
@@ -64,7 +69,7 @@ impl Pool {
             target,
             wires: ArcSwap::default(),
             ready: AtomicBool::new(false),
-            full: AtomicBool::new(false),
+            short: AtomicBool::new(false),
             freed: Arc::default(),
             wanted: Notify::new(),
             last_error: Mutex::new(None),
@@ -99,9 +104,16 @@ impl Pool {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
 
-    /// Takes the place of a stream, if one is free.
+    /// Takes the place of a stream, if one is free: on the connection of this thread rather than on another, so that few
+    /// threads contend for one.
     pub(crate) fn take(&self) -> Option<Slot> {
-        self.wires.load().iter().find_map(Wire::take)
+        let wires = self.wires.load();
+        let (before, own) = wires.split_at(thread::number() % wires.len().max(1));
+        let slot = own.iter().chain(before).find_map(Wire::take)?;
+        if wires.len() < self.target.threads && slot.wire.streams() > CROWDED {
+            self.want_another();
+        }
+        Some(slot)
     }
 
     /// Takes the place of a stream; if none is free, asks for another connection and waits.
@@ -124,15 +136,21 @@ impl Pool {
                 let text = format!("the connection to {} was lost before the call was sent", self.name());
                 return Err(Failure::new(Outcome::NeverSent, ErrorKind::Connection, text));
             }
-            self.full.store(true, Ordering::Release);
-            self.wanted.notify_one();
+            self.want_another();
             freed.await;
+        }
+    }
+
+    fn want_another(&self) {
+        // Of the many that find it so, one tells it.
+        if !self.short.load(Ordering::Relaxed) && !self.short.swap(true, Ordering::AcqRel) {
+            self.wanted.notify_one();
         }
     }
 
     fn wants_more(&self) -> bool {
         let room = self.wires.load().len() < self.target.max_connections;
-        !self.is_ready() || self.is_aged() || (room && self.full.load(Ordering::Acquire))
+        !self.is_ready() || self.is_aged() || (room && self.short.load(Ordering::Acquire))
     }
 
     /// Returns when the first connection is to be replaced.
@@ -235,7 +253,7 @@ impl Keeper {
                 self.connected = Some(Instant::now());
                 self.failing = false;
                 self.pool.note_error(None);
-                self.pool.full.store(false, Ordering::Release);
+                self.pool.short.store(false, Ordering::Release);
                 let wires = self.pool.wires.load();
                 // The new one stands before those that are too old are given up; calls of theirs may end.
                 let now = Instant::now();
@@ -250,7 +268,7 @@ impl Keeper {
                 }
                 self.pool.note_error(Some(error));
                 // Who still waits for another connection asks for it again; if nobody does, none is made.
-                self.pool.full.store(false, Ordering::Release);
+                self.pool.short.store(false, Ordering::Release);
                 self.pool.freed.notify_waiters();
             }
         }

@@ -20,6 +20,7 @@ use tower::Layer;
 use crate::{
     client::{
         Answer, AnswerFuture, Stop,
+        answer::AnswerBody,
         call::{Call, Route},
         observe,
         outcome::{Failure, Outcome},
@@ -65,7 +66,7 @@ async fn heed(answer: AnswerFuture, sounds: Arc<Sounds>) -> Answer {
     if observe::status_of(&answer).is_some() {
         return Ok(answer);
     }
-    Ok(answer.map(|inner| Body::new(Received { inner: Some(inner), silence: None, sounds })))
+    Ok(answer.map(|inner| Body::new(Received { inner: Some(inner), silence: None, sounds }).into()))
 }
 
 /// When a message was last seen, whichever way it went.
@@ -142,7 +143,7 @@ impl http_body::Body for Sent {
 /// The body of an answer.
 struct Received {
     /// Gone once it was quiet for too long: that resets the stream.
-    inner: Option<Body>,
+    inner: Option<AnswerBody>,
     /// Made when the body is first waited for.
     silence: Option<BoxFuture<'static, ()>>,
     sounds: Arc<Sounds>,
@@ -172,11 +173,11 @@ impl http_body::Body for Received {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
+        self.inner.as_ref().is_none_or(AnswerBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), AnswerBody::size_hint)
     }
 }
 
@@ -210,8 +211,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_may_last_for_long_but_not_be_quiet_for_long() {
         for (gaps, received, ends) in [(&[9, 9, 9][..], 3, true), (&[9, 9, 11, 1], 2, false), (&[11], 0, false)] {
-            let stop =
-                QuietLayer.layer(Mock::new(move |_, _| async { Ok(http::Response::new(messages(gaps))) }.boxed()));
+            let stop = QuietLayer
+                .layer(Mock::new(move |_, _| async { Ok(http::Response::new(messages(gaps).into())) }.boxed()));
             let begun = Instant::now();
             let mut body = stop.call(call()).await.unwrap().into_body();
             let mut count = 0;

@@ -86,11 +86,11 @@ pub(crate) async fn exchange(slot: Slot, remote: Arc<Remote>, call: Call) -> Ans
     slot.wire.note_answer();
     // Asked of h2 only where it matters: a body without frames ends without a status, too.
     if code_of(&parts.headers).is_some() && stream.is_end_stream() {
-        return Ok(Response::from_parts(parts, Body::empty()));
+        return Ok(Response::from_parts(parts, Body::empty().into()));
     }
     let limit = MessageLimit::new(remote.max_message_bytes);
     let reply = Reply { stream, reader, slot, limit, remote, route, traffic, state: Reading::Messages, unreleased: 0 };
-    Ok(Response::from_parts(parts, Body::new(reply)))
+    Ok(Response::from_parts(parts, reply.into()))
 }
 
 /// Makes the head of the request.
@@ -224,7 +224,7 @@ enum Reading {
 
 /// The body of an answer. Dropping it early resets the stream and stops the request body.
 #[derive(Debug)]
-struct Reply {
+pub(crate) struct Reply {
     stream: RecvStream,
     reader: Reader,
     /// Its place is taken as long as the body is read.

@@ -1,6 +1,13 @@
 //! One connection: its beginning, its limits, its calls, and its end.
 
-use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use h2::{
@@ -25,6 +32,7 @@ use crate::{
     random,
     server::{
         connect_info::ConnectInfo,
+        first_turn::FirstTurn,
         phase::Phase,
         stream::{self, Handler},
     },
@@ -99,7 +107,9 @@ pub(crate) async fn serve<H: Handler>(
         Err(_) => return debug!(%remote, "a client was silent: closed"),
     };
     let info = ConnectInfo::new(remote);
-    Connection { connection, handler, info, calls: TaskTracker::new(), phase }.run(&settings, heard).await;
+    Connection { connection, handler, info, calls: TaskTracker::new(), turn: FirstTurn::default(), phase }
+        .run(&settings, heard)
+        .await;
 }
 
 type Http2 = h2::server::Connection<Heeded<TcpStream>, Bytes>;
@@ -167,7 +177,29 @@ struct Connection<H> {
     handler: H,
     info: ConnectInfo,
     calls: TaskTracker,
+    turn: FirstTurn,
     phase: Phase,
+}
+
+/// Calls that came together: they are answered together, too, since every look for another writes what is answered.
+#[derive(Default)]
+struct Arrivals {
+    calls: Vec<(Request<RecvStream>, SendResponse<Bytes>)>,
+}
+
+impl Arrivals {
+    /// Gathers what has come; `false` when the connection has ended.
+    fn poll(&mut self, connection: &mut Http2, cx: &mut Context<'_>) -> Poll<Result<bool, h2::Error>> {
+        loop {
+            match connection.poll_accept(cx) {
+                Poll::Ready(Some(Ok(call))) => self.calls.push(call),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                Poll::Ready(None) => return Poll::Ready(Ok(false)),
+                Poll::Pending if self.calls.is_empty() => return Poll::Pending,
+                Poll::Pending => return Poll::Ready(Ok(true)),
+            }
+        }
+    }
 }
 
 impl<H: Handler> Connection<H> {
@@ -179,14 +211,20 @@ impl<H: Handler> Connection<H> {
         let (phase, calls) = (self.phase.clone(), self.calls.clone());
         let mut parting = std::pin::pin!(parting(&phase, until(expiry)));
         let mut over = std::pin::pin!(phase.over.cancelled());
-        let mut batch = Batch::default();
+        let (mut batch, mut arrivals) = (Batch::default(), Arrivals::default());
         loop {
             tokio::select! {
-                accepted = poll_fn(|cx| batch.poll(calls.len(), cx, |cx| self.connection.poll_accept(cx))) => match accepted {
-                    Some(Ok((request, respond))) => self.begin(request, respond, settings.send_stall),
-                    Some(Err(error)) => break self.lost(&error),
-                    None => break,
-                },
+                arrived = poll_fn(|cx| batch.poll(calls.len(), cx, |cx| arrivals.poll(&mut self.connection, cx))) => {
+                    for (request, respond) in arrivals.calls.drain(..) {
+                        let call = stream::serve(self.handler.clone(), request, respond, self.info, settings.send_stall);
+                        self.turn.begin(call, &calls);
+                    }
+                    match arrived {
+                        Ok(true) => {}
+                        Ok(false) => break,
+                        Err(error) => break self.lost(&error),
+                    }
+                }
                 () = &mut parting, if !calls.is_closed() => {
                     // Says GOAWAY twice (RFC 9113, section 6.8): calls that are already on their way are served.
                     self.connection.graceful_shutdown();
@@ -206,10 +244,6 @@ impl<H: Handler> Connection<H> {
         drop(self.connection);
         calls.close();
         calls.wait().await;
-    }
-
-    fn begin(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>, stall: Duration) {
-        self.calls.spawn(stream::serve(self.handler.clone(), request, respond, self.info, stall));
     }
 
     fn lost(&self, error: &h2::Error) {

@@ -21,6 +21,7 @@ use crate::{
         stream::Remote,
     },
     discovery::{Instance, Instances, by_url, place::host_with_port},
+    thread,
 };
 
 /// Metadata that servers of our own register with: they allow pings as often as we like.
@@ -178,9 +179,10 @@ impl Members {
             max_header_bytes: config.max_header_bytes,
         };
         let max_connections = config.max_connections;
+        let threads = thread::count().min(max_connections);
         let (endpoint, target) = (name.clone(), label.clone());
         let notices = Notices { endpoint, target, metrics: metrics.clone(), changed: changed.clone() };
-        let target = Target { name, host: key.host.clone(), port: key.port, settings, max_connections };
+        let target = Target { name, host: key.host.clone(), port: key.port, settings, max_connections, threads };
         *serial += 1;
         let (endpoint, task) = Endpoint::new(endpoint::Parts {
             id: EndpointId(*serial),

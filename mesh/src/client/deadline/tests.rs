@@ -45,7 +45,7 @@ async fn a_body_that_stalls_ends_at_the_deadline() {
     let begun = Instant::now();
     let stop = bounded(Mock::new(|_, _| {
         let stalls = futures::stream::pending::<Result<Frame<Bytes>, Status>>();
-        async move { Ok(http::Response::new(Body::new(StreamBody::new(stalls)))) }.boxed()
+        async move { Ok(http::Response::new(Body::new(StreamBody::new(stalls)).into())) }.boxed()
     }));
     let after = Duration::from_secs(2);
     let mut answer = stop.call(mock::call(false, within(after))).await.unwrap().into_body();

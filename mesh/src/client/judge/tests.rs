@@ -9,6 +9,7 @@ use tonic::Status;
 use super::*;
 use crate::{
     client::{
+        answer::AnswerBody,
         load::{Load, Mean},
         outcome::Outcome,
         standing::{Notices, Seen, Standing},
@@ -91,8 +92,8 @@ async fn what_an_endpoint_does_wrong_opens_its_breaker_and_nothing_else_does() {
     }
 }
 
-fn copy(answer: &http::Response<tonic::body::Body>) -> http::Response<tonic::body::Body> {
-    let mut copied = http::Response::new(tonic::body::Body::empty());
+fn copy(answer: &http::Response<AnswerBody>) -> http::Response<AnswerBody> {
+    let mut copied = http::Response::new(AnswerBody::default());
     *copied.headers_mut() = answer.headers().clone();
     copied
 }

@@ -62,11 +62,8 @@ async fn a_peer_that_allows_one_stream_gets_more_connections_up_to_the_limit() {
     assert_eq!(stub.connections.load(Ordering::SeqCst), 2);
 }
 
-#[tokio::test]
-async fn connections_beyond_the_first_are_closed_when_idle() {
-    let mut builder = h2::server::Builder::new();
-    builder.max_concurrent_streams(1);
-    let stub = Stub::with(builder, "127.0.0.1:0", echo).await;
+/// A pool of connections to a stub, and the task that keeps them.
+fn pool(stub: &Stub, threads: usize) -> (Arc<Pool>, tokio::task::JoinHandle<()>, CancellationToken) {
     let settings = Settings {
         connect_timeout: Duration::from_secs(5),
         max_header_bytes: 16_384,
@@ -76,10 +73,43 @@ async fn connections_beyond_the_first_are_closed_when_idle() {
         max_age: Duration::ZERO,
     };
     let (name, host, port) = ("stub".into(), stub.address.ip().to_string(), stub.address.port());
-    let pool = Arc::new(Pool::new(Target { name, host, port, settings, max_connections: 2 }));
+    let pool = Arc::new(Pool::new(Target { name, host, port, settings, max_connections: 2, threads }));
     let leaves = CancellationToken::new();
     let keeper = Keeper::new(Arc::clone(&pool), Changes::default());
-    let keeper = tokio::spawn(keeper.run(leaves.clone(), || ()));
+    (Arc::clone(&pool), tokio::spawn(keeper.run(leaves.clone(), || ())), leaves)
+}
+
+#[tokio::test]
+async fn each_thread_has_its_connection_when_many_calls_share_one() {
+    for (threads, connections) in [(1, 1), (2, 2)] {
+        let stub = Stub::start(echo).await;
+        let (pool, _keeper, _leaves) = pool(&stub, threads);
+        eventually("the first connection", || pool.is_ready()).await;
+        let few: Vec<_> = (0..16).map(|_| pool.take().unwrap()).collect();
+        assert!(few.iter().all(|slot| Arc::ptr_eq(&slot.wire, &few[0].wire)));
+        let _more = pool.take().unwrap();
+        if connections == 1 {
+            let many: Vec<_> = (0..50).map(|_| pool.take().unwrap()).collect();
+            tokio::task::yield_now().await;
+            assert!(many.iter().all(|slot| Arc::ptr_eq(&slot.wire, &few[0].wire)), "one thread needs no second");
+            continue;
+        }
+        eventually("the second connection", || pool.connections() == connections).await;
+        let own = pool.take().unwrap();
+        assert!((0..50).all(|_| Arc::ptr_eq(&pool.take().unwrap().wire, &own.wire)), "a thread keeps to its own");
+        let of_another = || Arc::clone(&pool.take().unwrap().wire);
+        // Every other thread of the process has it.
+        let mut wires = (0..100).map(|_| std::thread::scope(|scope| scope.spawn(of_another).join().unwrap()));
+        assert!(wires.any(|wire| !Arc::ptr_eq(&wire, &own.wire)), "another thread has another");
+    }
+}
+
+#[tokio::test]
+async fn connections_beyond_the_first_are_closed_when_idle() {
+    let mut builder = h2::server::Builder::new();
+    builder.max_concurrent_streams(1);
+    let stub = Stub::with(builder, "127.0.0.1:0", echo).await;
+    let (pool, keeper, leaves) = pool(&stub, 1);
     eventually("the first connection", || pool.is_ready()).await;
 
     let (first, spare) = (pool.take().unwrap(), pool.wait().await.unwrap());

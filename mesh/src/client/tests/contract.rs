@@ -76,7 +76,7 @@ where
     let begun = Mock::new(move |_, _| {
         let token = token.lock().unwrap().take().unwrap();
         let frames = futures::stream::once(held(token).map(|()| Ok::<_, Status>(Frame::data(Bytes::new()))).boxed());
-        async move { Ok(http::Response::new(Body::new(StreamBody::new(frames)))) }.boxed()
+        async move { Ok(http::Response::new(Body::new(StreamBody::new(frames)).into())) }.boxed()
     });
     let mut answer = layer.layer(begun).call(call()).await.unwrap();
     assert!(futures::poll!(answer.body_mut().frame()).is_pending());

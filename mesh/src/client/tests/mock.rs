@@ -84,7 +84,7 @@ pub(crate) fn slow_body(after: Duration) -> Answer {
         tokio::time::sleep(after).await;
         Ok::<_, Status>(Frame::data(Bytes::from("late")))
     };
-    Ok(http::Response::new(Body::new(StreamBody::new(futures::stream::once(late.boxed())))))
+    Ok(http::Response::new(Body::new(StreamBody::new(futures::stream::once(late.boxed()))).into()))
 }
 
 pub(crate) fn failed(outcome: Outcome, endpoint: u64) -> Answer {
