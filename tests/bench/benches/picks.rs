@@ -1,4 +1,5 @@
-//! What a pick costs over 10, 1,000 and 10,000 endpoints, and what it allocates: `cargo bench -p selvedge-bench`.
+//! What a pick costs over 10, 1,000 and 10,000 endpoints, and what it allocates; and the memory that these take, but for
+//! their connections: `cargo bench -p selvedge-bench`.
 
 use divan::{AllocProfiler, Bencher};
 use selvedge::{Balance, testing::Picks};
@@ -21,6 +22,14 @@ fn bench(bencher: Bencher<'_, '_>, balance: Balance, endpoints: usize, weight: f
         hash = hash.wrapping_add(0x9e37_79b9_7f4a_7c15);
         assert!(picks.pick(Some(hash)));
     });
+}
+
+/// Allocations and bytes are those of all of them.
+#[divan::bench(args = ENDPOINTS, sample_count = 5, sample_size = 1)]
+fn endpoints(bencher: Bencher<'_, '_>, endpoints: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _entered = runtime.enter();
+    bencher.bench_local(|| Picks::new(Balance::PeakEwma, endpoints, |_| 1));
 }
 
 #[divan::bench(args = ENDPOINTS)]

@@ -1,5 +1,6 @@
 //! Benchmarks, side by side with peers in one run. They print ratios, and assert nothing.
 
+mod awake;
 mod chaos;
 mod convergence;
 mod cpu;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::server::Make;
+use crate::{awake::Awake, server::Make};
 
 #[derive(Debug, Parser)]
 struct Options {
@@ -90,9 +91,25 @@ enum What {
     },
 }
 
+impl What {
+    /// Whether it measures, and is not a part of what is measured.
+    fn measures(&self) -> bool {
+        matches!(
+            self,
+            Self::Mesh { .. }
+                | Self::Gateway { .. }
+                | Self::Chaos { .. }
+                | Self::Convergence { .. }
+                | Self::Services { .. }
+        )
+    }
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    match Options::parse().what {
+    let what = Options::parse().what;
+    let _awake = what.measures().then(Awake::hold);
+    match what {
         What::Mesh { plan } => mesh::run(plan).await,
         What::Gateway { plan } => gateway::run(plan).await,
         What::GatewayServer { web } => gateway::orders::serve(web).await,

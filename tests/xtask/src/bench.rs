@@ -39,6 +39,14 @@ impl Subject {
         }
     }
 
+    /// Returns the benchmarks of its parts, each a bench target.
+    fn parts(self) -> &'static [&'static str] {
+        match self {
+            Self::Mesh => &["calls", "picks"],
+            Self::Gateway | Self::Services | Self::Convergence | Self::Chaos => &[],
+        }
+    }
+
     /// Returns the name of the subcommand of `selvedge-bench`.
     fn name(self) -> String {
         self.to_possible_value().expect("no subject is hidden").get_name().to_owned()
@@ -59,7 +67,14 @@ pub(crate) fn run(subject: Subject, options: &[String]) -> Result<bool> {
     for tool in TOOLS.iter().filter(|tool| subject.tools().contains(&tool.name)) {
         bench.env(tool.variable, ensure(tool)?);
     }
-    Ok(bench.status().context("cannot start cargo")?.success())
+    if !bench.status().context("cannot start cargo")?.success() {
+        return Ok(false);
+    }
+    subject.parts().iter().try_fold(true, |well, part| {
+        let mut bench = cargo();
+        bench.args(["bench", "--package", "selvedge-bench", "--bench", part]);
+        Ok(bench.status().context("cannot start cargo")?.success() && well)
+    })
 }
 
 #[cfg(test)]
