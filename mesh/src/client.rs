@@ -31,7 +31,6 @@ pub(crate) mod limit;
 pub(crate) mod balance;
 pub(crate) mod cluster;
 
-pub(crate) mod answer;
 pub(crate) mod attempt;
 pub(crate) mod endpoint;
 pub(crate) mod judge;
@@ -55,7 +54,7 @@ mod tests;
 
 use futures::future::BoxFuture;
 
-use self::{answer::AnswerBody, call::Call, outcome::Failure};
+use self::{call::Call, observe::AnswerBody, outcome::Failure};
 
 /// What comes back up: the head of an answer that a server gave, and its body.
 pub(crate) type Answer = Result<http::Response<AnswerBody>, Failure>;

@@ -17,9 +17,8 @@ use tower::Layer;
 use crate::{
     client::{
         Answer, AnswerFuture, Stop,
-        answer::AnswerBody,
         call::{Call, Deadline, Route},
-        observe,
+        observe::{self, AnswerBody},
         outcome::{Failure, Outcome},
     },
     error::{Error, ErrorKind},

@@ -20,9 +20,8 @@ use tower::Layer;
 use crate::{
     client::{
         Answer, AnswerFuture, Stop,
-        answer::AnswerBody,
         call::{Call, Route},
-        observe,
+        observe::{self, AnswerBody},
         outcome::{Failure, Outcome},
     },
     error::{Error, ErrorKind},

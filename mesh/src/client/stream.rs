@@ -90,7 +90,7 @@ pub(crate) async fn exchange(slot: Slot, remote: Arc<Remote>, call: Call) -> Ans
     }
     let limit = MessageLimit::new(remote.max_message_bytes);
     let reply = Reply { stream, reader, slot, limit, remote, route, traffic, state: Reading::Messages, unreleased: 0 };
-    Ok(Response::from_parts(parts, reply.into()))
+    Ok(Response::from_parts(parts, Body::new(reply).into()))
 }
 
 /// Makes the head of the request.
@@ -224,7 +224,7 @@ enum Reading {
 
 /// The body of an answer. Dropping it early resets the stream and stops the request body.
 #[derive(Debug)]
-pub(crate) struct Reply {
+struct Reply {
     stream: RecvStream,
     reader: Reader,
     /// Its place is taken as long as the body is read.

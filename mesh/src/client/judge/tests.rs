@@ -9,8 +9,8 @@ use tonic::Status;
 use super::*;
 use crate::{
     client::{
-        answer::AnswerBody,
         load::{Load, Mean},
+        observe::AnswerBody,
         outcome::Outcome,
         standing::{Notices, Seen, Standing},
         tests::mock,

@@ -8,18 +8,17 @@ use crate::{
 /// The levels of `mesh`, lowest first. A unit is a module with all that is below it; `client::*` is each child of
 /// `client` as a unit of its own. Units of one level do not know one another; within a unit anything goes but circles.
 const LEVELS: &[&[&str]] = &[
-    &["error", "random"],
+    &["error", "random", "thread"],
     // Both walks use `batch`, `context`, `keepalive` and `message_limit`, so that neither imports the other.
     &["config", "grpc_timeout", "backoff", "context", "keepalive", "message_limit", "batch"],
     &["consul", "telemetry"],
     &["policy", "snapshot"],
     // Plain data of the two walks.
     &["client::call", "server::connect_info", "server::phase"],
-    &["client::outcome"],
+    &["client::outcome", "client::observe"],
     // `client` holds the trait of its stops; the others are what one stop is made of.
     &[
         "client",
-        "client::observe",
         "client::socket",
         "client::changes",
         "client::key",
