@@ -8,6 +8,9 @@ pub(crate) mod polls;
 mod http;
 mod watch;
 
+mod source;
+mod turns;
+
 mod agents;
 mod login;
 mod request;
@@ -172,7 +175,8 @@ impl Consul {
 
     /// Follows the instances of a service with their checks, healthy or not; `usage` is when it was called.
     pub(crate) fn watch_instances(&self, service: &str, wait: Duration, usage: Usage) -> Watch<Vec<Entry>> {
-        self.watch(Request::get(&["health", "service", service]), wait).seated(self.polls.clone(), Some(usage))
+        let request = Request { nothing: Some("Service.ID == \"\""), ..Request::get(&["health", "service", service]) };
+        self.watch(request, wait).seated(self.polls.clone(), Some(usage))
     }
 
     /// Follows the names and tags of all services.

@@ -35,18 +35,18 @@ async fn instances(store: &Shared, name: &str, read: &Read, takes: impl Fn(&Serv
     let passing = read.query.flag("passing").map_err(|()| Refusal::bad_request("Invalid value for ?passing"))?;
     let filter = read.query.filter(&shape::INSTANCE)?;
     let tagged = |service: &Service| service.has_tags(read.query.all("tag"));
+    let backend = if read.index > 0 || read.cached { Backend::Streaming } else { Backend::Blocking };
     let on = |place: Place<'_>| {
         let found: Vec<_> = place.instances(name).filter(|one| takes(&one.value) && tagged(&one.value)).collect();
         if found.is_empty() {
             return Vec::new();
         }
-        let checks = place.deciding(&found);
+        let checks = place.deciding();
         let found = found.into_iter().filter(|one| !passing || passes(&checks, &one.value));
-        let items = found.map(|one| instance(&place, one, &checks));
+        let items = found.map(|one| instance(&place, one, &checks, backend));
         items.filter(|item| filter.matches(item)).collect()
     };
     let view = |state: &state::State| places(state, read).into_iter().flat_map(on).collect();
-    let backend = if read.index > 0 || read.cached { Backend::Streaming } else { Backend::Blocking };
     answer(store, read, backend, |state| state.service_index(name), view).await
 }
 
@@ -90,11 +90,16 @@ fn places<'a>(state: &'a state::State, read: &Read) -> Vec<Place<'a>> {
     places
 }
 
-fn instance(place: &Place<'_>, entry: &Entry<Service>, checks: &Deciding<'_>) -> Value {
+fn instance(place: &Place<'_>, entry: &Entry<Service>, checks: &Deciding<'_>, backend: Backend) -> Value {
     let checks = checks.of(&entry.value.id).map(|check| wire::catalog_check(check, place.node));
+    let (mut node, mut service) = (wire::node(place), wire::health_service(entry));
+    if backend == Backend::Streaming {
+        wire::empty_is_null(&mut node, &["TaggedAddresses", "Meta"]);
+        wire::empty_is_null(&mut service, &["Meta"]);
+    }
     json!({
-        "Node": wire::node(place),
-        "Service": wire::health_service(entry),
+        "Node": node,
+        "Service": service,
         "Checks": checks.collect::<Vec<_>>(),
     })
 }

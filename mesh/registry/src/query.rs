@@ -175,7 +175,7 @@ impl Query {
     pub(crate) fn takes_node(&self, node: &Node) -> bool {
         self.all("node-meta").all(|pair| {
             let (key, value) = pair.split_once(':').unwrap_or((pair, ""));
-            node.meta.get(key).is_some_and(|known| known == value)
+            node.meta.as_ref().and_then(|meta| meta.get(key)).is_some_and(|known| known == value)
         })
     }
 }

@@ -14,8 +14,10 @@ pub(crate) struct Node {
     pub(crate) datacenter: String,
     /// Of a node in the catalog, Consul takes any text.
     pub(crate) address: String,
-    pub(crate) tagged_addresses: BTreeMap<String, String>,
-    pub(crate) meta: BTreeMap<String, String>,
+    /// As it was told: none at all is null to readers, an empty map is one.
+    pub(crate) tagged_addresses: Option<BTreeMap<String, String>>,
+    /// As it was told.
+    pub(crate) meta: Option<BTreeMap<String, String>>,
     pub(crate) locality: Option<Locality>,
 }
 
@@ -32,6 +34,7 @@ impl Node {
         let family = if ip.is_ipv4() { "ipv4" } else { "ipv6" };
         let names = ["lan", "wan"].into_iter().flat_map(|name| [name.to_owned(), format!("{name}_{family}")]);
         let tagged_addresses = names.map(|name| (name, address.clone())).collect();
+        let (tagged_addresses, meta) = (Some(tagged_addresses), Some(meta));
         Self { id, name, datacenter, address, tagged_addresses, meta, locality: None }
     }
 }
@@ -43,7 +46,8 @@ pub(crate) struct Service {
     pub(crate) name: String,
     pub(crate) kind: String,
     pub(crate) tags: Vec<String>,
-    pub(crate) meta: BTreeMap<String, String>,
+    /// As it was told: none at all is null to some readers, an empty map is one.
+    pub(crate) meta: Option<BTreeMap<String, String>>,
     /// Consul checks no bounds.
     pub(crate) port: i64,
     pub(crate) address: String,
@@ -56,11 +60,6 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Whether it is of a service; `name` is in lower case.
-    pub(crate) fn is_of(&self, name: &str) -> bool {
-        if self.name.is_ascii() { self.name.eq_ignore_ascii_case(name) } else { self.name.to_lowercase() == name }
-    }
-
     /// Whether it has each of the tags, without regard to case.
     pub(crate) fn has_tags<'a>(&self, mut wanted: impl Iterator<Item = &'a str>) -> bool {
         wanted.all(|wanted| self.tags.iter().any(|tag| tag.to_lowercase() == wanted.to_lowercase()))

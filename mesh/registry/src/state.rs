@@ -7,6 +7,7 @@
 mod data;
 mod pairs;
 mod places;
+mod table;
 
 mod external;
 mod services;

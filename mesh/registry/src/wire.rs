@@ -5,7 +5,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     record::{Check, Node, Service, Weights},
@@ -23,8 +23,8 @@ pub(crate) fn node(place: &Place<'_>) -> Value {
         "Node": node.name,
         "Address": node.address,
         "Datacenter": node.datacenter,
-        "TaggedAddresses": or_null(&node.tagged_addresses),
-        "Meta": or_null(&node.meta),
+        "TaggedAddresses": node.tagged_addresses,
+        "Meta": node.meta,
         "CreateIndex": place.created,
         "ModifyIndex": place.modified,
     });
@@ -34,14 +34,10 @@ pub(crate) fn node(place: &Place<'_>) -> Value {
     value
 }
 
-fn or_null(map: &BTreeMap<String, String>) -> Value {
-    if map.is_empty() { Value::Null } else { json!(map) }
-}
-
 /// A service in `agent/services`.
 pub(crate) fn agent_service(service: &Service, node: &Node) -> Value {
     let mut value = common_service(service);
-    value["Meta"] = json!(service.meta);
+    value["Meta"] = map(service.meta.as_ref());
     value["Port"] = json!(service.port);
     value["Datacenter"] = json!(node.datacenter);
     if service.native {
@@ -61,7 +57,7 @@ pub(crate) fn content_hash(service: &Service) -> String {
 pub(crate) fn health_service(entry: &Entry<Service>) -> Value {
     let service = &entry.value;
     let mut value = common_service(service);
-    value["Meta"] = if service.meta.is_empty() { Value::Null } else { json!(service.meta) };
+    value["Meta"] = json!(service.meta);
     if service.port != 0 {
         value["Port"] = json!(service.port);
     }
@@ -71,6 +67,20 @@ pub(crate) fn health_service(entry: &Entry<Service>) -> Value {
     value["CreateIndex"] = json!(entry.created);
     value["ModifyIndex"] = json!(entry.modified);
     value
+}
+
+/// Metadata where readers are given a map always.
+fn map(meta: Option<&BTreeMap<String, String>>) -> Value {
+    meta.map_or_else(|| json!({}), |meta| json!(meta))
+}
+
+/// Makes null, in a member of an answer, of a map that is empty: a stream of changes does not tell them from each other.
+pub(crate) fn empty_is_null(value: &mut Value, members: &[&str]) {
+    for member in members {
+        if value[member].as_object().is_some_and(Map::is_empty) {
+            value[member] = Value::Null;
+        }
+    }
 }
 
 fn common_service(service: &Service) -> Value {
@@ -104,15 +114,15 @@ pub(crate) fn catalog_service(entry: &Entry<Service>, node: &Node) -> Value {
         "Node": node.name,
         "Address": node.address,
         "Datacenter": node.datacenter,
-        "TaggedAddresses": or_null(&node.tagged_addresses),
-        "NodeMeta": or_null(&node.meta),
+        "TaggedAddresses": node.tagged_addresses,
+        "NodeMeta": node.meta,
         "ServiceKind": service.kind,
         "ServiceID": service.id,
         "ServiceName": service.name,
         "ServiceTags": service.tags,
         "ServiceAddress": service.address,
         "ServiceWeights": service.weights,
-        "ServiceMeta": service.meta,
+        "ServiceMeta": map(service.meta.as_ref()),
         "ServicePort": service.port,
         "ServicePorts": null,
         "ServiceSocketPath": service.socket_path,
@@ -136,8 +146,8 @@ pub(crate) fn server(name: &str, node: &Node) -> Value {
         "Node": node.name,
         "Address": node.address,
         "Datacenter": node.datacenter,
-        "TaggedAddresses": or_null(&node.tagged_addresses),
-        "NodeMeta": or_null(&node.meta),
+        "TaggedAddresses": node.tagged_addresses,
+        "NodeMeta": node.meta,
         "ServiceID": name,
         "ServiceName": name,
         "ServiceWeights": Weights::default(),

@@ -15,9 +15,9 @@ use crate::{
         login::{self, Login, Session},
         polls::Polls,
         request::{Answer, Cause, Failure, Request},
+        source::Source,
         tls::{Clients, innermost},
         token::Token,
-        watch::Source,
     },
     error::{Error, ErrorKind},
 };
@@ -249,6 +249,9 @@ impl Source for Http {
             let told = format!("{} is asked in place of {}", self.describe(), self.name(agent));
             Failure { cause: Cause::Left, error: Error::new(ErrorKind::Registry, told) }
         };
+        if self.agents.count() == 1 {
+            return self.send_to(agent, &request).await;
+        }
         tokio::select! {
             result = self.send_to(agent, &request) => match result {
                 Err(failure) if self.is_left(agent, &failure).await => Err(left()),

@@ -14,11 +14,13 @@ use tokio::{
     time::Instant,
 };
 
-/// Seats for watches of what was called of late, and seats for all. With what reads and what registers that makes no
-/// more than 16 connections of a process.
+use crate::consul::turns::Turns;
+
+/// Seats for watches of what was called of late, and seats for all. With what reads, what is asked in turn and what
+/// registers that makes no more than 16 connections of a process.
 const RESERVED: usize = 6;
 const COMMON: usize = 4;
-/// Questions that do not wait, at once.
+/// Questions that do not wait, at once, beside those that are asked in turn.
 const READS: usize = 2;
 
 /// How long a call makes a watch one of those that go first.
@@ -32,6 +34,8 @@ pub(crate) struct Polls {
     reads: Arc<Semaphore>,
     /// On HTTP/2 all share one connection.
     limited: Arc<AtomicBool>,
+    /// Where what finds no seat is asked in turn.
+    pub(crate) turns: Turns,
 }
 
 /// The right to ask, for as long as it is held.
@@ -52,7 +56,7 @@ impl Polls {
     pub(crate) fn new() -> Self {
         let seats = |count| Arc::new(Semaphore::new(count));
         let limited = Arc::new(AtomicBool::new(true));
-        Self { reserved: seats(RESERVED), common: seats(COMMON), reads: seats(READS), limited }
+        Self { reserved: seats(RESERVED), common: seats(COMMON), reads: seats(READS), limited, turns: Turns::new() }
     }
 
     /// Takes note of how the agent speaks.

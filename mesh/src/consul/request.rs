@@ -19,6 +19,8 @@ pub(crate) struct Request {
     pub(crate) query: Vec<(&'static str, String)>,
     pub(crate) body: Option<Bytes>,
     pub(crate) timeout: Duration,
+    /// A filter that nothing passes: what it leaves of an answer is the index.
+    pub(crate) nothing: Option<&'static str>,
     /// What is not there (404) is answered with null: that is an answer with an index, too.
     pub(crate) or_null: bool,
 }
@@ -70,13 +72,18 @@ impl Request {
 
     fn new(method: Method, path: &[&str]) -> Self {
         let path = path.iter().map(|&segment| segment.to_owned()).collect();
-        Self { method, path, query: Vec::new(), body: None, timeout: TIMEOUT, or_null: false }
+        Self { method, path, query: Vec::new(), body: None, timeout: TIMEOUT, nothing: None, or_null: false }
     }
 
     /// Adds a parameter to the query.
     pub(crate) fn with(mut self, key: &'static str, value: &str) -> Self {
         self.query.push((key, value.to_owned()));
         self
+    }
+
+    /// Returns the request for the mere index of what this one asks for, if there is one.
+    pub(crate) fn for_index(&self) -> Option<Self> {
+        Some(self.clone().with("filter", self.nothing?))
     }
 
     /// Makes the request wait until something newer than `index` is known; at index 0 nothing is waited for.

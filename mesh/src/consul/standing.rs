@@ -87,7 +87,7 @@ impl Report {
     }
 
     /// Takes note of whether ACLs left something out of an answer: logs it if no view saw its like before.
-    pub(crate) fn read(&mut self, filtered: bool, path: &str) {
+    pub(crate) fn read(&mut self, filtered: bool, path: impl FnOnce() -> String) {
         if std::mem::replace(&mut self.filtered, filtered) == filtered {
             return;
         }
@@ -95,7 +95,7 @@ impl Report {
         if !filtered {
             tallies.filtered.ends();
         } else if tallies.filtered.begins() {
-            let registry = &self.standing.name;
+            let (registry, path) = (&self.standing.name, path());
             warn!(%registry, path, "the token sees a part of what is registered: services and instances are missing from the answer, and may be from others; grant it service:read and node:read");
         }
     }
@@ -212,16 +212,16 @@ mod tests {
         let (logs, standing) = (Logs::capture(), Standing::new("consul"));
         let (mut one, mut two) = (standing.report(), standing.report());
         for _ in 0..2 {
-            one.read(true, "/v1/a");
-            two.read(true, "/v1/b");
+            one.read(true, || "/v1/a".into());
+            two.read(true, || "/v1/b".into());
         }
         assert_eq!(told(&logs), (1, 0));
         for part in ["/v1/a", "service:read and node:read"] {
             assert!(logs.lines("WARN")[0].contains(part), "{part}");
         }
         drop(one);
-        two.read(false, "/v1/b");
-        two.read(true, "/v1/b");
+        two.read(false, || "/v1/b".into());
+        two.read(true, || "/v1/b".into());
         assert_eq!(told(&logs), (2, 0), "another time");
     }
 

@@ -1,16 +1,11 @@
 //! The one loop for every blocking query: asks, follows the index, and outlives the agent's absence
 //! (Consul API, blocking queries).
 
-use std::{
-    future::Future,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    marker::PhantomData,
-    time::Duration,
-};
+use std::{marker::PhantomData, time::Duration};
 
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
 
 use crate::{
@@ -18,7 +13,9 @@ use crate::{
     consul::{
         polls::{Polls, Seat, Usage},
         request::{Answer, Cause, Failure, Request},
+        source::Source,
         standing::Report,
+        turns::{BURSTS, Before, Turns, digest},
     },
     error::{Error, ErrorKind},
 };
@@ -27,20 +24,9 @@ use crate::{
 /// (hashicorp/consul#8980), and such a question goes past it.
 const AUDIT: Duration = Duration::from_secs(600);
 
-/// How often a watch asks that finds no seat at the agent to wait in.
-const IN_TURN: Duration = Duration::from_secs(10);
-
-/// Where a watch asks.
-pub(crate) trait Source {
-    /// Says which of several agents is asked at present: the index of one means nothing to another.
-    fn agent(&self) -> usize;
-
-    /// Sends one request to an agent.
-    fn ask(&self, agent: usize, request: Request) -> impl Future<Output = Result<Answer, Failure>> + Send;
-
-    /// Says where it is, for logs.
-    fn describe(&self) -> String;
-}
+/// Of so many questions in turn one asks for the whole answer, once a minute, the others for its index: what a token may
+/// see, for one, changes without it.
+const WHOLE: u32 = 6;
 
 /// One blocking query that is asked again and again. Its answers are of the type `T`.
 #[derive(Debug)]
@@ -57,8 +43,10 @@ pub(crate) struct Watch<T, S> {
     polls: Option<Polls>,
     /// When that which is watched was called; what has none goes first always.
     usage: Option<Usage>,
-    /// The last question found no seat.
-    standing: bool,
+    /// With which others it asks when it finds no seat.
+    burst: u32,
+    /// How often it did so.
+    in_turn: u32,
     pace: Pace,
     backoff: Backoff,
     /// A connection that was cut once while it waited says nothing about the agent.
@@ -84,7 +72,8 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
             report,
             polls: None,
             usage: None,
-            standing: false,
+            burst: rand::rng().random_range(0..BURSTS),
+            in_turn: rand::rng().random_range(0..WHOLE),
             pace: Pace::default(),
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
             cut: false,
@@ -122,9 +111,9 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
     /// As [`Watch::next`].
     pub(crate) async fn heard(&mut self) -> Result<Option<T>, Failure> {
         loop {
-            sleep(self.pace.take(Instant::now())).await;
-            if self.standing {
-                sleep(IN_TURN.mul_f64(1.0 - 0.1 * self.random.random::<f64>())).await;
+            let rest = self.pace.take(Instant::now());
+            if !rest.is_zero() {
+                sleep(rest).await;
             }
             if let Some(answer) = self.ask().await? {
                 return Ok(answer);
@@ -141,19 +130,23 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
     /// Returns the answer, if it is another than the one before; or nothing at all if it was an older one than is
     /// known: then it is asked again, from the beginning.
     async fn ask(&mut self) -> Result<Option<Option<T>>, Failure> {
-        let agent = self.source.agent();
-        if std::mem::replace(&mut self.agent, agent) != agent {
-            self.index = 0;
-        }
+        self.notice_agent();
         let audit = Instant::now() >= self.audit;
         // One that comes back may know less than before: asked with the old index, it would be silent for long.
-        let at_once = audit || self.away;
-        let (seat, index) = self.take_seat(if at_once { 0 } else { self.index }).await;
+        let at_once = audit || self.away || self.index == 0;
+        let place = self.take_place(at_once).await;
+        let agent = self.notice_agent();
         // Earlier by up to a tenth: many watches that began at once do not stay together.
         let wait = self.wait.mul_f64(1.0 - 0.1 * self.random.random::<f64>());
-        // Boxed: it is large, and of very many watches most sleep between their questions.
-        let answer = Box::pin(self.source.ask(agent, self.request.clone().blocking(index, wait))).await?;
-        drop(seat);
+        let request = self.request.clone().blocking(if at_once { 0 } else { self.index }, wait);
+        let answer = match place {
+            Place::Burst(turns) => match self.ask_in_turn(agent, &turns).await? {
+                Some(answer) => answer,
+                None => return Ok(Some(None)),
+            },
+            // Boxed: it is large, and of very many watches most sleep between their questions.
+            Place::Seat(_) | Place::Alone => Box::pin(self.source.ask(agent, request)).await?,
+        };
         let told = digest(&answer.body);
         let value = match self.last == Some(told) {
             true => None,
@@ -178,26 +171,53 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
         Ok(Some(value))
     }
 
-    /// Takes what a question needs: a seat to wait in, or else a turn to ask without waiting. Returns the index to
-    /// ask with.
-    async fn take_seat(&mut self, index: u64) -> (Option<Seat>, u64) {
-        let Some(polls) = &self.polls else { return (None, index) };
-        if index > 0
-            && let Some(seat) = polls.seat(self.usage.as_ref())
-        {
-            self.standing = false;
-            return (Some(seat), index);
+    /// Asks without waiting. There is no answer if the index says that it would be the one before.
+    async fn ask_in_turn(&mut self, agent: usize, turns: &Turns) -> Result<Option<Answer>, Failure> {
+        self.in_turn = self.in_turn.wrapping_add(1);
+        let whole = self.in_turn.is_multiple_of(WHOLE) || self.index == 0 || self.last.is_none();
+        if let Some(request) = self.request.for_index().filter(|_| !whole) {
+            let before = Before::Index(self.index);
+            let answer = turns.ask(&self.source, (agent, &request), before).await?;
+            if before.is_told_by(&answer) {
+                self.reached();
+                return Ok(None);
+            }
         }
-        // The first question, and one that goes past the agent's view, never wait.
-        self.standing = index > 0;
-        (Some(polls.read().await), 0)
+        turns.ask(&self.source, (agent, &self.request), Before::Digest(self.last)).await.map(Some)
     }
 
-    fn succeeded(&mut self, filtered: bool) {
+    /// Returns which agent is asked; the index of another means nothing to it.
+    fn notice_agent(&mut self) -> usize {
+        let agent = self.source.agent();
+        if std::mem::replace(&mut self.agent, agent) != agent {
+            self.index = 0;
+        }
+        agent
+    }
+
+    /// Takes the place of one question: that of one that does not wait, or a seat to wait in, or else one in the next
+    /// burst.
+    async fn take_place(&self, at_once: bool) -> Place {
+        let Some(polls) = &self.polls else { return Place::Alone };
+        if at_once {
+            return Place::Seat(polls.read().await);
+        }
+        if let Some(seat) = polls.seat(self.usage.as_ref()) {
+            return Place::Seat(seat);
+        }
+        sleep_until(polls.turns.next(self.burst, Instant::now())).await;
+        polls.seat(self.usage.as_ref()).map_or_else(|| Place::Burst(polls.turns.clone()), Place::Seat)
+    }
+
+    fn reached(&mut self) {
         (self.cut, self.away) = (false, false);
         self.backoff.reset();
         self.report.succeeded();
-        self.report.read(filtered, &self.path());
+    }
+
+    fn succeeded(&mut self, filtered: bool) {
+        self.reached();
+        self.report.read(filtered, || path_of(&self.request));
     }
 
     /// Waits before the next try.
@@ -224,14 +244,12 @@ impl<T: DeserializeOwned, S: Source> Watch<T, S> {
     }
 
     fn path(&self) -> String {
-        format!("/v1/{}", self.request.path.join("/"))
+        path_of(&self.request)
     }
 }
 
-fn digest(body: &[u8]) -> u64 {
-    let mut digest = DefaultHasher::new();
-    body.hash(&mut digest);
-    digest.finish()
+fn path_of(request: &Request) -> String {
+    format!("/v1/{}", request.path.join("/"))
 }
 
 /// Returns the index to ask with next: from the beginning if it went backwards, else at least 1, or the next
@@ -239,6 +257,17 @@ fn digest(body: &[u8]) -> u64 {
 fn next_index(asked: u64, answered: Option<u64>) -> u64 {
     let answered = answered.unwrap_or(0);
     if answered < asked { 0 } else { answered.max(1) }
+}
+
+/// Where a question is asked from.
+#[derive(Debug)]
+enum Place {
+    /// It has a seat, for as long as it takes.
+    Seat(#[expect(dead_code, reason = "given back when dropped")] Seat),
+    /// In turn with others.
+    Burst(Turns),
+    /// There are no others.
+    Alone,
 }
 
 /// Keeps a watch from spinning, whatever the agent answers: a token bucket of ten questions, refilled by four a

@@ -26,8 +26,8 @@ pub(crate) async fn list(State(store): State<Shared>, Scoped(query): Scoped) -> 
         Err(Mistake::Meaning(text)) => return Err(Refusal::internal(text)),
     };
     let checks = store.read(|state| {
-        let entries = state.checks.iter().filter(|_| query.caller.sees());
-        let items = entries.map(|(id, entry)| (id.clone(), agent_check(entry, &state.node)));
+        let entries = state.checks.values().filter(|_| query.caller.sees());
+        let items = entries.map(|entry| (entry.local.id.clone(), agent_check(entry, &state.node)));
         items.filter(|(_, item)| filter.matches(item)).collect::<Map<_, _>>()
     });
     Ok(answer_json(&checks.into()))

@@ -19,8 +19,8 @@ use crate::{
 pub(crate) async fn list(State(store): State<Shared>, Scoped(query): Scoped) -> Answer {
     let filter = query.filter(&shape::SERVICE)?;
     let services = store.read(|state| {
-        let entries = state.services.iter().filter(|_| query.caller.sees());
-        let items = entries.map(|(id, entry)| (id.clone(), agent_service(&entry.value, &state.node)));
+        let entries = state.services.values().filter(|_| query.caller.sees());
+        let items = entries.map(|entry| (entry.value.id.clone(), agent_service(&entry.value, &state.node)));
         items.filter(|(_, item)| filter.matches(item)).collect::<Map<_, _>>()
     });
     Ok(json(&services.into()))

@@ -60,7 +60,7 @@ struct Raw {
     tags: Vec<String>,
     address: String,
     tagged_addresses: BTreeMap<String, ServiceAddress>,
-    meta: BTreeMap<String, String>,
+    meta: Option<BTreeMap<String, String>>,
     port: i64,
     socket_path: String,
     weights: Option<Weights>,
@@ -122,7 +122,7 @@ fn service(raw: Raw) -> Result<Service, Refusal> {
     let weights = raw.weights.unwrap_or_default();
     let invalid = |what: &str, reason: String| Refusal::bad_request(format!("Invalid {what}: {reason}"));
     check_weights(&weights).map_err(|reason| invalid("Weights", reason.to_owned()))?;
-    check_meta(&raw.meta).map_err(|reason| invalid("Service Meta", reason))?;
+    check_meta(raw.meta.iter().flatten()).map_err(|reason| invalid("Service Meta", reason))?;
     if let Some(mistake) = locality_mistake(raw.locality.as_ref()) {
         return Err(validation(mistake));
     }
@@ -175,8 +175,8 @@ fn check_weights(weights: &Weights) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn check_meta(meta: &BTreeMap<String, String>) -> Result<(), String> {
-    if meta.len() > META_PAIRS {
+fn check_meta<'a>(meta: impl Iterator<Item = (&'a String, &'a String)> + Clone) -> Result<(), String> {
+    if meta.clone().count() > META_PAIRS {
         return Err(format!("Node metadata cannot contain more than {META_PAIRS} key/value pairs"));
     }
     for (key, value) in meta {

@@ -85,8 +85,8 @@ impl Saved {
             definition: check.definition,
         };
         let mut state = State::new(Node { id: self.node_id, ..node.clone() }, self.indexes.start);
-        state.services = self.services.into_iter().map(|entry| (entry.value.id.clone(), entry)).collect();
-        state.checks = self.checks.into_iter().map(entry).map(|entry| (entry.local.id.clone(), entry)).collect();
+        state.services = self.services.into_iter().collect();
+        state.checks = self.checks.into_iter().map(entry).collect();
         let name = |external: &External| external.node.value.name.to_lowercase();
         state.externals = self.externals.into_iter().map(|external| (name(&external), external)).collect();
         state.pairs = self.pairs;

@@ -37,7 +37,7 @@ async fn all_but_the_times_survives() {
     assert_eq!(format!("{:?}", before.pairs), format!("{:?}", after.pairs));
     assert_eq!(format!("{:?}", before.indexes), format!("{:?}", after.indexes));
     assert_eq!(before.node.id, after.node.id);
-    assert_eq!(after.checks["lease"].local.status, Status::Passing);
+    assert_eq!(after.checks.get("lease").unwrap().local.status, Status::Passing);
 }
 
 #[test]

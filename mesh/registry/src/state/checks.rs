@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     definition::CheckDefinition,
-    record::{Check, Status},
+    record::{Check, Service, Status},
     state::data::{CheckEntry, Entry, State},
 };
 
@@ -23,7 +23,7 @@ impl State {
 
     /// Removes a check. False if there is none of that id.
     pub(crate) fn deregister_check(&mut self, id: &str) -> bool {
-        let found = self.checks.contains_key(id);
+        let found = self.checks.contains(id);
         self.remove_check(id, self.indexes.last + 1);
         found
     }
@@ -47,11 +47,7 @@ impl State {
 
     /// Returns the checks that decide about an instance: those of the node, then its own; each by id.
     pub(crate) fn checks_of(&self, service_id: &str) -> impl Iterator<Item = &CheckEntry> {
-        let of = |id: &str| {
-            let id = id.to_owned();
-            self.checks.values().filter(move |check| check.local.service_id == id)
-        };
-        of("").chain(of(service_id))
+        self.checks.of("").chain(self.checks.of(service_id))
     }
 
     /// Puts a check in place. One that exists keeps its status and output, and its lease begins anew.
@@ -76,7 +72,7 @@ impl State {
             definition,
         };
         let changed = unchanged.is_none();
-        self.checks.insert(view.id.clone(), entry);
+        self.checks.insert(entry);
         if changed {
             self.check_changed(&view, index);
         }
@@ -94,10 +90,13 @@ impl State {
     /// A check concerns its service; one of the node concerns every service on it.
     pub(crate) fn check_changed(&mut self, check: &Check, index: u64) {
         self.indexes.check_changed(index);
-        let of_node = check.service_id.is_empty();
-        let concerned = self.services.values().map(|entry| &entry.value);
-        let concerned = concerned.filter(|service| of_node || service.id == check.service_id);
-        self.indexes.services_touched(concerned.map(|service| service.name.as_str()), index);
+        let Self { services, indexes, .. } = self;
+        let name = |entry: &'_ Entry<Service>| entry.value.name.clone();
+        let concerned: Vec<String> = match check.service_id.as_str() {
+            "" => services.values().map(name).collect(),
+            id => services.get(id).map(name).into_iter().collect(),
+        };
+        indexes.services_touched(concerned.iter().map(String::as_str), index);
     }
 }
 

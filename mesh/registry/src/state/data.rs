@@ -8,7 +8,10 @@ use tokio::time::Instant;
 use crate::{
     definition::CheckDefinition,
     record::{Check, Node, Service},
-    state::pairs::{Pairs, Put},
+    state::{
+        pairs::{Pairs, Put},
+        table::{Row, Table},
+    },
 };
 
 /// All that the registry knows.
@@ -16,8 +19,8 @@ use crate::{
 pub(crate) struct State {
     /// The registry's own node, and what is registered with its agent.
     pub(crate) node: Node,
-    pub(crate) services: BTreeMap<String, Entry<Service>>,
-    pub(crate) checks: BTreeMap<String, CheckEntry>,
+    pub(crate) services: Table<Entry<Service>>,
+    pub(crate) checks: Table<CheckEntry>,
     /// Other nodes, by their names in lower case.
     pub(crate) externals: BTreeMap<String, External>,
     pub(crate) pairs: Pairs,
@@ -35,8 +38,8 @@ pub(crate) struct External {
     pub(crate) node: Entry<Node>,
     /// At which it or a service of it last changed.
     pub(crate) index: u64,
-    pub(crate) services: BTreeMap<String, Entry<Service>>,
-    pub(crate) checks: BTreeMap<String, Entry<Check>>,
+    pub(crate) services: Table<Entry<Service>>,
+    pub(crate) checks: Table<Entry<Check>>,
 }
 
 /// A value, and the indexes at which it came and changed.
@@ -102,8 +105,8 @@ impl State {
         };
         Self {
             node,
-            services: BTreeMap::new(),
-            checks: BTreeMap::new(),
+            services: Table::default(),
+            checks: Table::default(),
             externals: BTreeMap::new(),
             pairs: Pairs::default(),
             indexes,
@@ -162,8 +165,8 @@ impl State {
     /// Whether a service has an instance on any node.
     pub(crate) fn has_instances(&self, name: &str) -> bool {
         let name = name.to_lowercase();
-        let external = self.externals.values().flat_map(|external| external.services.values());
-        self.services.values().chain(external).any(|entry| entry.value.is_of(&name))
+        let external = self.externals.values().map(|external| &external.services);
+        std::iter::once(&self.services).chain(external).any(|services| services.has_any_of(&name))
     }
 }
 
@@ -195,5 +198,36 @@ impl<T> Entry<T> {
     fn shift(&mut self, change: impl Fn(u64) -> u64) {
         self.created = change(self.created);
         self.modified = change(self.modified);
+    }
+}
+
+impl Row for Entry<Service> {
+    fn id(&self) -> &str {
+        &self.value.id
+    }
+
+    fn group(&self) -> String {
+        self.value.name.to_lowercase()
+    }
+}
+
+/// A check is of the instance with its service's id, or of the node if that is empty.
+impl Row for Entry<Check> {
+    fn id(&self) -> &str {
+        &self.value.id
+    }
+
+    fn group(&self) -> String {
+        self.value.service_id.clone()
+    }
+}
+
+impl Row for CheckEntry {
+    fn id(&self) -> &str {
+        &self.local.id
+    }
+
+    fn group(&self) -> String {
+        self.local.service_id.clone()
     }
 }

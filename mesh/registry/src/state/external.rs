@@ -70,7 +70,7 @@ impl State {
         external.index = index;
         self.indexes.service_changed(index);
         self.indexes.services_touched([service.name.as_str()].into_iter(), index);
-        external.services.insert(service.id.clone(), Entry { value: service, created, modified: index });
+        external.services.insert(Entry { value: service, created, modified: index });
         if let Some(name) = renamed {
             self.left(&name, index);
         }
@@ -88,7 +88,7 @@ impl State {
         }
         let created = old.map_or(index, |old| old.created);
         let names = concerned(external, &check);
-        external.checks.insert(check.id.clone(), Entry { value: check, created, modified: index });
+        external.checks.insert(Entry { value: check, created, modified: index });
         self.indexes.check_changed(index);
         self.indexes.services_touched(names.iter().map(String::as_str), index);
     }
@@ -110,7 +110,7 @@ impl State {
     fn remove_external_service(&mut self, key: &str, id: &str, index: u64) {
         let Some(external) = self.externals.get_mut(key) else { return };
         let Some(entry) = external.services.remove(id) else { return };
-        external.checks.retain(|_, check| check.value.service_id != id);
+        external.checks.remove_all_of(id);
         external.index = index;
         self.indexes.service_changed(index);
         // As in Consul, whether it had checks or not.
@@ -133,7 +133,9 @@ impl State {
 
 /// Returns the names of the services that a check decides about: all of the node, if it is one of the node.
 fn concerned(external: &External, check: &Check) -> Vec<String> {
-    let services = external.services.values().map(|entry| &entry.value);
-    let services = services.filter(|service| check.service_id.is_empty() || service.id == check.service_id);
-    services.map(|service| service.name.clone()).collect()
+    let name = |entry: &Entry<Service>| entry.value.name.clone();
+    match check.service_id.as_str() {
+        "" => external.services.values().map(name).collect(),
+        id => external.services.get(id).map(name).into_iter().collect(),
+    }
 }

@@ -1,12 +1,13 @@
 //! The catalog as readers see it: each node with its services and checks, whether an agent looks after it or not.
 
-use std::collections::BTreeMap;
-
 use serde_json::Map;
 
 use crate::{
     record::{Check, Node, Service, Status},
-    state::data::{CheckEntry, Entry, External, State},
+    state::{
+        data::{CheckEntry, Entry, External, State},
+        table::Table,
+    },
 };
 
 /// A node, and what is on it.
@@ -17,7 +18,7 @@ pub(crate) struct Place<'a> {
     pub(crate) modified: u64,
     /// At which it or a service of it last changed.
     pub(crate) index: u64,
-    services: &'a BTreeMap<String, Entry<Service>>,
+    services: &'a Table<Entry<Service>>,
     checks: Checks<'a>,
     /// That the own node is alive: this process answers, so it is.
     alive: Option<Entry<Check>>,
@@ -26,15 +27,15 @@ pub(crate) struct Place<'a> {
 /// The checks of a node, by id.
 #[derive(Clone, Copy, Debug)]
 enum Checks<'a> {
-    Own(&'a BTreeMap<String, CheckEntry>),
-    External(&'a BTreeMap<String, Entry<Check>>),
+    Own(&'a Table<CheckEntry>),
+    External(&'a Table<Entry<Check>>),
 }
 
-/// The checks that decide about some instances of a node.
+/// The checks that decide about the instances of a node.
 #[derive(Debug)]
 pub(crate) struct Deciding<'a> {
     of_node: Vec<&'a Entry<Check>>,
-    by_service: BTreeMap<&'a str, Vec<&'a Entry<Check>>>,
+    checks: Checks<'a>,
 }
 
 impl State {
@@ -91,8 +92,7 @@ impl<'a> Place<'a> {
 
     /// Returns the instances of a service, by id.
     pub(crate) fn instances(&self, name: &str) -> impl Iterator<Item = &'a Entry<Service>> {
-        let name = name.to_lowercase();
-        self.services.values().filter(move |entry| entry.value.is_of(&name))
+        self.services.of(&name.to_lowercase())
     }
 
     /// Returns all its checks, by id.
@@ -102,38 +102,40 @@ impl<'a> Place<'a> {
         checks
     }
 
-    /// Returns the checks that decide about these instances: all checks are gone through once.
-    pub(crate) fn deciding(&self, instances: &[&'a Entry<Service>]) -> Deciding<'_> {
-        let mut by_service: BTreeMap<_, Vec<_>> =
-            instances.iter().map(|entry| (entry.value.id.as_str(), Vec::new())).collect();
-        let mut of_node: Vec<_> = self.alive.iter().collect();
-        for check in self.checks.all() {
-            match check.value.service_id.as_str() {
-                "" => of_node.push(check),
-                id => drop(by_service.get_mut(id).map(|checks| checks.push(check))),
-            }
-        }
+    /// Returns the checks that decide about its instances.
+    pub(crate) fn deciding(&self) -> Deciding<'_> {
+        let mut of_node: Vec<_> = self.checks.of("").chain(&self.alive).collect();
         of_node.sort_by(|one, other| one.value.id.cmp(&other.value.id));
-        Deciding { of_node, by_service }
+        Deciding { of_node, checks: self.checks }
     }
 }
 
 impl<'a> Checks<'a> {
     fn all(self) -> impl Iterator<Item = &'a Entry<Check>> {
-        let (own, external) = match self {
+        let (own, external) = self.either();
+        let own = own.into_iter().flat_map(|checks| checks.values().map(|check| &check.catalog));
+        own.chain(external.into_iter().flat_map(Table::values))
+    }
+
+    /// Those of an instance, or of the node if its id is empty; by id.
+    fn of(self, service_id: &str) -> impl Iterator<Item = &'a Entry<Check>> + use<'a> {
+        let (own, external) = self.either();
+        let own = own.map(|checks| checks.of(service_id).map(|check| &check.catalog));
+        own.into_iter().flatten().chain(external.map(|checks| checks.of(service_id)).into_iter().flatten())
+    }
+
+    fn either(self) -> (Option<&'a Table<CheckEntry>>, Option<&'a Table<Entry<Check>>>) {
+        match self {
             Self::Own(own) => (Some(own), None),
             Self::External(external) => (None, Some(external)),
-        };
-        let own = own.into_iter().flat_map(|checks| checks.values().map(|check| &check.catalog));
-        own.chain(external.into_iter().flat_map(BTreeMap::values))
+        }
     }
 }
 
 impl<'a> Deciding<'a> {
     /// Returns those of one of the instances: of its node, then its own; each by id.
     pub(crate) fn of(&self, service_id: &str) -> impl Iterator<Item = &'a Entry<Check>> {
-        let own = self.by_service.get(service_id).into_iter().flatten();
-        self.of_node.iter().chain(own).copied()
+        self.of_node.iter().copied().chain(self.checks.of(service_id))
     }
 }
 

@@ -21,8 +21,7 @@ impl State {
         let index = self.indexes.last + 1;
         if replace {
             let named = |check: &Check| checks.iter().any(|new| new.view.id == check.id);
-            let owned = |check: &Check| check.service_id == service.id;
-            let gone = self.checks.values().map(|entry| &entry.local).filter(|check| owned(check) && !named(check));
+            let gone = self.checks.of(&service.id).map(|entry| &entry.local).filter(|check| !named(check));
             let gone: Vec<String> = gone.map(|check| check.id.clone()).collect();
             for id in gone {
                 self.remove_check(&id, index);
@@ -38,7 +37,7 @@ impl State {
     pub(crate) fn deregister(&mut self, id: &str) -> bool {
         let Some(entry) = self.services.remove(id) else { return false };
         let index = self.indexes.last + 1;
-        self.checks.retain(|_, check| check.local.service_id != id);
+        self.checks.remove_all_of(id);
         // As in Consul, whether it had checks or not.
         self.indexes.checks = index;
         self.service_changed(index);
@@ -62,7 +61,7 @@ impl State {
     /// Maintenance that is on keeps its first reason.
     fn switch(&mut self, id: String, reason: Option<&str>, service: Option<&Service>, now: Instant) {
         let index = self.indexes.last + 1;
-        match (reason, self.checks.contains_key(&id)) {
+        match (reason, self.checks.contains(&id)) {
             (Some(reason), false) => self.put_check(maintenance(id, reason, service), index, now),
             (None, true) => self.remove_check(&id, index),
             (Some(_), true) | (None, false) => {}
@@ -77,7 +76,7 @@ impl State {
         let created = old.map_or(index, |old| old.created);
         let renamed = old.map(|old| old.value.name.clone()).filter(|name| *name != service.name);
         self.indexes.names.insert(service.name.to_lowercase(), index);
-        self.services.insert(service.id.clone(), Entry { value: service, created, modified: index });
+        self.services.insert(Entry { value: service, created, modified: index });
         self.service_changed(index);
         if let Some(name) = renamed {
             self.left(&name, index);

@@ -1,9 +1,11 @@
 use std::{
+    cell::Cell,
     collections::VecDeque,
     sync::{Arc, Mutex},
 };
 
 use http::StatusCode;
+use serde::{Deserialize, Deserializer};
 use tokio::time::timeout;
 
 use super::*;
@@ -22,6 +24,8 @@ struct State {
     agent: usize,
     /// Index and time of each question.
     asked: Vec<(u64, Instant)>,
+    /// Whether each was for the index only.
+    for_index: Vec<bool>,
 }
 
 impl Agent {
@@ -31,6 +35,15 @@ impl Agent {
 
     fn watch(&self, wait: Duration) -> Watch<u64, Self> {
         Watch::new(self.clone(), Request::get(&["some", "thing"]), wait, Standing::new("consul at test").report())
+    }
+
+    /// Makes a watch that finds no seat, and the seats that others have.
+    fn standing<T: DeserializeOwned>(&self) -> (Watch<T, Self>, Vec<Seat>) {
+        let polls = Polls::new();
+        let others: Vec<_> = std::iter::from_fn(|| polls.seat(None)).collect();
+        let request = Request { nothing: Some("none"), ..Request::get(&["some", "thing"]) };
+        let watch = Watch::new(self.clone(), request, WAIT, Standing::new("consul at test").report());
+        (watch.seated(polls, None), others)
     }
 
     fn indexes(&self) -> Vec<u64> {
@@ -54,6 +67,7 @@ impl Source for Agent {
         let next = {
             let mut state = self.0.lock().unwrap();
             state.asked.push((index, Instant::now()));
+            state.for_index.push(parameter("filter").is_some());
             let next = state.script.pop_front();
             if let Some(Ok(answer)) = &next {
                 state.last = answer.clone();
@@ -71,6 +85,21 @@ impl Source for Agent {
 
     fn describe(&self) -> String {
         "consul at test".into()
+    }
+}
+
+thread_local! {
+    static READ: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts how often it is read.
+#[derive(Debug, PartialEq)]
+struct Counted(u64);
+
+impl<'de> Deserialize<'de> for Counted {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        READ.set(READ.get() + 1);
+        u64::deserialize(input).map(Self)
     }
 }
 
@@ -155,6 +184,39 @@ async fn an_answer_that_is_the_one_before_is_not_read_again() {
     agent.0.lock().unwrap().script.push_back(answer(8, 1));
     assert_eq!(watch.heard().await.unwrap(), Some(1));
     assert_eq!(agent.indexes(), [0, 5, 6, 0, 7, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_turn_the_index_is_asked_for_and_nothing_is_read_while_it_stands_still() {
+    let agent = Agent::new([answer(5, 1)]);
+    let (mut watch, _others) = agent.standing::<Counted>();
+    assert_eq!(watch.heard().await.unwrap(), Some(Counted(1)));
+    for _ in 0..60 {
+        assert_eq!(watch.heard().await.unwrap(), None);
+    }
+    let whole = agent.0.lock().unwrap().for_index.iter().filter(|for_index| !**for_index).count();
+    assert_eq!((agent.indexes(), whole, READ.get()), (vec![0; 61], 1 + 10, 1));
+    let gaps: Vec<_> = agent.times().windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.iter().all(|gap| *gap < Duration::from_secs(10)), "{gaps:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_turn_another_index_is_asked_after_at_once() {
+    let agent = Agent::new([answer(5, 1)]);
+    let (mut watch, others) = agent.standing::<u64>();
+    watch.in_turn = 0;
+    assert_eq!(watch.heard().await.unwrap(), Some(1));
+    assert_eq!(watch.heard().await.unwrap(), None);
+    agent.0.lock().unwrap().script.push_back(answer(6, 2));
+    assert_eq!(watch.heard().await.unwrap(), Some(2));
+    let times = agent.times();
+    assert_eq!((times.len(), times[2]), (4, times[3]));
+    assert_eq!(agent.0.lock().unwrap().for_index, [false, true, true, false]);
+    // A lower one is another, too; what an older view says is asked past.
+    agent.0.lock().unwrap().script.extend([answer(3, 0), answer(3, 0)]);
+    drop(others);
+    assert_eq!(watch.heard().await.unwrap(), Some(0), "asked from the beginning");
+    assert_eq!(agent.indexes()[4..], [6, 0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -32,6 +32,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         scenario("registering again", again()),
         scenario("checks by themselves", checks_alone()),
         scenario("health of the agent's own services", own_health()),
+        scenario("empty maps and none", edges::empty_maps()),
         scenario("parameters of reads", edges::parameters()),
         scenario("indexes", indexes()),
         scenario("blocking reads", blocking()),

@@ -1,6 +1,6 @@
 //! The edges of the API: what it refuses, and what requests can say beside their path.
 
-use crate::contract::step::{A1, A2, Compare, Step, get, register, send, undecoded};
+use crate::contract::step::{A1, A2, Compare, Step, get, put, register, send, undecoded};
 
 pub(crate) fn refused() -> Vec<Step> {
     let bodies = [
@@ -98,6 +98,25 @@ pub(crate) fn parameters() -> Vec<Step> {
         if path.contains("/self") { get(path).compare(Compare::Nothing) } else { get(path) }
     });
     [register(A1), register(A2)].into_iter().chain(reads).collect()
+}
+
+/// A map without members is not the same as none, but to those who read a stream.
+pub(crate) fn empty_maps() -> Vec<Step> {
+    let reads = || {
+        ["/v1/health/service/e", "/v1/health/service/e?index=1", "/v1/catalog/service/e", "/v1/agent/service/e1"]
+            .map(get)
+    };
+    let external = || {
+        ["/v1/health/service/x", "/v1/health/service/x?cached", "/v1/catalog/service/x", "/v1/catalog/node/out"]
+            .map(get)
+    };
+    let with =
+        r#"{"Node":"out","Address":"10.0.0.9","NodeMeta":{},"TaggedAddresses":{},"Service":{"Service":"x","Meta":{}}}"#;
+    let without = r#"{"Node":"out","Address":"10.0.0.9","Service":{"Service":"x","Meta":null}}"#;
+    let steps = [register(r#"{"ID":"e1","Name":"e","Meta":{},"Tags":[],"TaggedAddresses":{}}"#)].into_iter();
+    let steps = steps.chain(reads()).chain([register(r#"{"ID":"e1","Name":"e","Meta":null}"#)]).chain(reads());
+    let steps = steps.chain([put("/v1/catalog/register", with)]).chain(external());
+    steps.chain([put("/v1/catalog/register", without)]).chain(external()).collect()
 }
 
 /// Without ACLs there is nothing to log in to.
