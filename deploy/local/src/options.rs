@@ -45,6 +45,9 @@ pub(crate) struct Options {
     pub(crate) database: Option<String>,
 
     #[command(flatten)]
+    pub(crate) limits: database::Args,
+
+    #[command(flatten)]
     pub(crate) cache: cache::Args,
 
     /// Adds this many products, and a tenth as many users, before the services start; always the same ones

@@ -4,13 +4,13 @@ use std::{ops::Range, path::Path, time::Duration};
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use selvedge_kit::database;
+use selvedge_kit::database::{self, Limits};
 use tokio::time::Instant;
 
 use crate::options::Options;
 
-/// Rows of one transaction.
-const BATCH: u64 = 5_000;
+/// Rows of one transaction: a page of an index is written once for all rows of it.
+const BATCH: u64 = 50_000;
 /// Products to one user.
 const PRODUCTS_OF_A_USER: u64 = 10;
 
@@ -21,7 +21,7 @@ pub(crate) async fn run(options: &Options, data_dir: &Path, products: u64) -> an
     let began = Instant::now();
     let open = async |schema: database::Schema| {
         let url = options.database_of(schema.name, data_dir);
-        database::open(&url, schema).await.context("--seed")
+        database::open_within(&url, schema, Limits::of_bulk()).await.context("--seed")
     };
     let users = products.div_ceil(PRODUCTS_OF_A_USER);
     let database = open(selvedge_users::store::SCHEMA).await?;

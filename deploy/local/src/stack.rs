@@ -162,9 +162,11 @@ async fn start(
         mesh.admin.address = Some(admin_address);
         mesh
     };
+    let limits = options.limits.limits().map_err(|(option, reason)| anyhow!("{option}: {reason}"))?;
     let service = |name: &str, cache: &cache::Options| selvedge_kit::Options {
         mesh: mesh(name),
         database: options.database_of(name, data_dir),
+        limits,
         cache: cache.clone(),
         telemetry: Some(telemetry.clone()),
     };

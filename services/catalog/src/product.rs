@@ -47,13 +47,13 @@ impl Product {
     /// Returns its resource name.
     #[must_use]
     pub fn name(&self) -> String {
-        format!("{PRODUCTS}/{}", self.id)
+        [PRODUCTS, "/", &self.id].concat()
     }
 
     /// Returns the resource name of its owner.
     #[must_use]
     pub fn owner(&self) -> String {
-        format!("{USERS}/{}", self.owner_id)
+        [USERS, "/", &self.owner_id].concat()
     }
 
     /// Returns what names its present state.

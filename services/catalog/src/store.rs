@@ -8,7 +8,7 @@ pub mod write;
 
 mod row;
 
-mod seed;
+pub mod seed;
 
 use selvedge_kit::{
     cache::{self, Cache, Copies},

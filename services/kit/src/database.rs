@@ -18,6 +18,7 @@ mod probe;
 mod lock;
 mod schema;
 
+mod args;
 mod location;
 mod statement;
 mod writer;
@@ -25,8 +26,8 @@ mod writer;
 mod error;
 mod failure;
 
-pub(crate) use self::probe::Probe;
 pub use self::{
+    args::Args,
     error::OpenError,
     failure::Failure,
     listen::Listener,
@@ -37,6 +38,7 @@ pub use self::{
     transaction::Transaction,
     writer::Writer,
 };
+pub(crate) use self::{pool::Engine, probe::Probe};
 
 /// Opens a database and brings its schema up to date. Several instances and processes may do so at once. PostgreSQL
 /// is waited for while it cannot be reached.

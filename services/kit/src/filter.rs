@@ -9,9 +9,15 @@ mod scan;
 mod check;
 mod parse;
 
+mod reach;
 mod sql;
 
-pub(crate) use self::{condition::Condition, parse::parse, sql::write};
+pub(crate) use self::{
+    condition::{Comparison, Condition},
+    parse::parse,
+    reach::{Leading, covers, has_one_value, leading},
+    sql::{compare, compare_text, write},
+};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -20,6 +20,7 @@ pub mod page;
 
 mod filter;
 mod order;
+mod time_text;
 
 pub mod details;
 pub mod etag;

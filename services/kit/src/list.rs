@@ -1,13 +1,17 @@
-//! A list of resources: which page of it is asked for (AIP-158, AIP-160, AIP-132), and the statement that reads it.
+//! A list of resources: which page of it is asked for (AIP-158, AIP-160, AIP-132), and how it is read.
+
+mod look;
 
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(any(test, feature = "testing"))]
+use crate::database::Statement;
 use crate::{
-    database::{Database, Row, Statement, Writer},
+    database::{Database, Row, Writer},
     field::Field,
-    filter::{self, Condition},
+    filter::{self, Comparison, Condition},
     order::{Order, Place},
     page::{Filling, Page},
     token,
@@ -18,13 +22,27 @@ use crate::{
 const DEFAULT_SIZE: usize = 50;
 /// Rows of the largest page.
 const MOST_ROWS: usize = 1_000;
+/// Rows that one page looks at: 10,000 take both engines some ten milliseconds.
+const MOST_LOOKED: usize = 10_000;
+
+/// How a page is looked for.
+#[derive(Clone, Debug)]
+enum Look<'a> {
+    /// Along the index of the order: each row there is one of the list.
+    Straight,
+    /// Among all rows of these comparisons, which are few, and then put in order.
+    Few(Vec<&'a Comparison>),
+    /// Among the next rows of the order, up to this place, or all that are left.
+    Near(Option<Vec<Place>>),
+}
 
 /// What rows there are to list.
 #[derive(Clone, Copy, Debug)]
 pub struct List {
     /// The collection: its tokens are good for no other.
     pub collection: &'static str,
-    /// The table; its column `seq` is the order of creation.
+    /// The table. Its column `seq` says in which order rows came in, and its column `create_time`, which has an index with
+    /// it and never changes, when.
     pub table: &'static str,
     /// What it can be filtered and ordered by.
     pub fields: &'static [Field],
@@ -54,6 +72,8 @@ pub struct Query {
     condition: Option<Condition>,
     order: Order,
     after: Option<Vec<Place>>,
+    /// Rows that the page looks at, at most.
+    most_looked: usize,
 }
 
 /// Where a walk goes on; what a token holds.
@@ -80,7 +100,7 @@ impl List {
         let (Some(condition), Some(order)) = (condition, order) else {
             return Err(violations);
         };
-        let mut query = Query { list: self, size, condition, order, after: None };
+        let mut query = Query { list: self, size, condition, order, after: None, most_looked: MOST_LOOKED };
         if !asked.page_token.is_empty() {
             let refusal =
                 "is not a token that this list gave for this filter and order_by: leave it out to begin again";
@@ -91,7 +111,9 @@ impl List {
 }
 
 impl Query {
-    /// Reads the page. `read` makes something of a row, and `measure` returns about how many bytes that has on the
+    /// Reads the page. With a filter it looks at 10,000 rows at most: those of the rarest comparison, if it has no more, or
+    /// else the next ones in the order. Of those the page may have fewer than asked for, or none, and a token all the same
+    /// (AIP-158). `read` makes something of a row, and `measure` returns about how many bytes that has on the
     /// wire.
     ///
     /// # Errors
@@ -117,33 +139,60 @@ impl Query {
                 ControlFlow::Break(())
             }
         };
-        database.scan(self.statement(), take).await?;
+        let look = self.look(database).await?;
+        database.scan(self.statement(&look, database.engine()), take).await?;
         if let Some(error) = failed {
             return Err(error);
         }
         let (rows, last) = filling.finish();
-        let next_token = last.map(|row| self.order.place(&row).map(|place| self.seal(place))).transpose()?;
-        Ok(Page { rows, next_token: next_token.unwrap_or_default() })
+        let next = match (last, look) {
+            (Some(row), _) => Some(self.order.place(&row)?),
+            (None, Look::Near(end)) => end,
+            (None, Look::Straight | Look::Few(_)) => None,
+        };
+        Ok(Page { rows, next_token: next.map(|place| self.seal(place)).unwrap_or_default() })
     }
 
-    /// Returns the statement that reads the page, and one row more if there is one.
-    #[must_use]
-    pub fn statement(&self) -> Statement {
-        let mut sql = Writer::new();
-        sql.push("select * from ").push(self.list.table);
-        let after = self.after.as_deref();
-        if let Some(condition) = &self.condition {
-            sql.push(" where ");
-            filter::write(condition, &mut sql, after.and_then(|after| self.order.sequence(after)));
+    /// Finds out how to look for the page.
+    async fn look(&self, database: &Database) -> Result<Look<'_>, sqlx::Error> {
+        if self.leading().is_all {
+            return Ok(Look::Straight);
         }
-        if let Some(after) = after {
-            sql.push(if self.condition.is_some() { " and " } else { " where " });
-            self.order.write_after(after, &mut sql);
+        let mut rarest = None;
+        for cover in self.covers() {
+            let counted = database.optional(self.count(&cover)).await?.ok_or(sqlx::Error::RowNotFound)?;
+            let rows = usize::try_from(counted.int("n")?).unwrap_or(usize::MAX);
+            if rows <= rarest.as_ref().map_or(self.most_looked, |(least, _)| *least) {
+                rarest = Some((rows, cover));
+            }
+            // So few that it does not pay to ask on.
+            if rows <= self.size {
+                break;
+            }
         }
-        sql.push(" order by ");
-        self.order.write(&mut sql);
-        sql.push(" limit ").bind(i64::try_from(self.size + 1).expect("a page has at most 1000 rows"));
-        sql.finish()
+        if let Some((_, cover)) = rarest {
+            return Ok(Look::Few(cover));
+        }
+        let end = database.optional(self.end(database.engine())).await?;
+        Ok(Look::Near(end.map(|row| self.order.place(&row)).transpose()?))
+    }
+
+    /// Returns the statements that read the page, for their plans: how it is looked for is found out on the database.
+    ///
+    /// # Errors
+    ///
+    /// Those of the engine.
+    #[cfg(any(test, feature = "testing"))]
+    pub async fn statements(&self, database: &Database) -> Result<Vec<Statement>, sqlx::Error> {
+        let look = self.look(database).await?;
+        let counts = self.covers();
+        let end = matches!(look, Look::Near(_)).then(|| self.end(database.engine()));
+        Ok(counts
+            .iter()
+            .map(|cover| self.count(cover))
+            .chain(end)
+            .chain([self.statement(&look, database.engine())])
+            .collect())
     }
 
     fn seal(&self, after: Vec<Place>) -> String {

@@ -11,6 +11,8 @@ pub struct Options {
     pub mesh: Config,
     /// The database: `sqlite://PATH` ([`database::url`] makes one of a path), `sqlite::memory:` or `postgres://…`.
     pub database: String,
+    /// How much of the database the instance takes.
+    pub limits: database::Limits,
     /// Where copies of what is read by name are kept: nowhere by default. Instances of one process that share a database
     /// are given clones.
     pub cache: cache::Options,

@@ -3,16 +3,20 @@
 //! Every order ends with a column of which no two rows have the same. So a walk shows every row that was there all the
 //! time, and did not change its place, exactly once, whatever comes or goes meanwhile.
 
+use std::ops;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    database::{Row, Value, Writer},
+    database::{Engine, Row, Value, Writer},
     field::{self, Field, Kind},
     text,
 };
 
-/// The order of creation: what a list has unless told otherwise, and what follows where all else is equal.
-const CREATION: Key = Key { column: "seq", kind: KeyKind::Int };
+/// When a row was made: by this a list is ordered unless told otherwise.
+const CREATED: Key = Key { column: "create_time", kind: KeyKind::Int };
+/// When a row came in among all others: what follows where all else is equal.
+const SEQUENCE: Key = Key { column: "seq", kind: KeyKind::Int };
 /// Fields of one order.
 const MOST_FIELDS: usize = 3;
 /// Bytes of the longest order.
@@ -39,6 +43,15 @@ enum KeyKind {
     Text,
 }
 
+/// Rows behind a place that have the same as it in some columns, and are behind it in the next one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Range {
+    first: usize,
+    behind: usize,
+    /// Those that are behind it in any of the columns that follow, too.
+    through: bool,
+}
+
 /// What a row has in one of the columns of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged)]
@@ -49,14 +62,14 @@ pub(crate) enum Place {
 
 impl Order {
     /// Reads `order_by` on these fields, as in `display_name desc`. Of several fields, it must be one of `orders`, in one
-    /// direction: those have an index, and no row is read that is not shown.
+    /// direction: those have an index.
     ///
     /// # Errors
     ///
     /// The description of a field violation.
     pub(crate) fn read(order_by: &str, fields: &[Field], orders: &[&[&str]]) -> Result<Self, String> {
         if order_by.trim().is_empty() {
-            return Ok(Self { keys: vec![CREATION], descending: false });
+            return Ok(Self { keys: vec![CREATED, SEQUENCE], descending: false });
         }
         let parts: Vec<_> = order_by.split(',').take(MOST_FIELDS + 1).collect();
         if parts.len() > MOST_FIELDS || order_by.len() > LONGEST {
@@ -73,8 +86,8 @@ impl Order {
         }
         let is_complete = parts.iter().any(|(field, _)| field.unique);
         let keys = parts.iter().map(|(field, _)| Key { column: field.column, kind: KeyKind::of(field.kind) });
-        // The creation follows in the same direction, so that an index is read one way.
-        let keys = keys.chain((!is_complete).then_some(CREATION)).collect();
+        // In the same direction, so that an index is read one way.
+        let keys = keys.chain((!is_complete).then_some(SEQUENCE)).collect();
         Ok(Self { keys, descending })
     }
 
@@ -102,12 +115,9 @@ impl Order {
         self.keys.len() == place.len() && self.keys.iter().zip(place).all(fits)
     }
 
-    /// Returns the `seq` behind which a place is, if the order is that of creation.
-    pub(crate) fn sequence(&self, place: &[Place]) -> Option<i64> {
-        match (self.keys.as_slice(), place) {
-            ([key], [Place::Int(sequence)]) if *key == CREATION && !self.descending => Some(*sequence),
-            _ => None,
-        }
+    /// Returns the columns, the first one first.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &'static str> {
+        self.keys.iter().map(|key| key.column)
     }
 
     /// Writes the columns, as they follow `order by`.
@@ -117,23 +127,57 @@ impl Order {
         }
     }
 
-    /// Writes a clause that is true of the rows behind a place: of several columns a comparison of rows, for which both
-    /// engines use an index.
-    pub(crate) fn write_after(&self, place: &[Place], sql: &mut Writer) {
-        let sign = if self.descending { " < " } else { " > " };
-        if let ([key], [value]) = (self.keys.as_slice(), place) {
-            sql.push(key.column).push(sign).bind(value);
-            return;
-        }
-        for (i, key) in self.keys.iter().enumerate() {
-            sql.push(if i == 0 { "(" } else { ", " }).push(key.column);
-        }
-        sql.push(")").push(sign);
-        for (i, value) in place.iter().enumerate() {
-            sql.push(if i == 0 { "(" } else { ", " }).bind(value);
-        }
-        sql.push(")");
+    /// Returns the ranges of rows behind a place, the nearest first, if all rows have the same in the first `fixed`
+    /// columns. Each is one piece of an index: on PostgreSQL there is one; of a comparison of rows, SQLite would read all
+    /// that have the same in the first column.
+    pub(crate) fn ranges(&self, fixed: usize, engine: Engine) -> impl Iterator<Item = Range> + use<> {
+        let last = self.keys.len() - 1;
+        let first = fixed.min(last);
+        let behind = match engine {
+            Engine::Sqlite => first..=last,
+            Engine::Postgres => first..=first,
+        };
+        behind.rev().map(move |behind| Range { first, behind, through: engine == Engine::Postgres })
     }
+
+    /// Writes a clause that is true of the rows of a range behind a place.
+    pub(crate) fn write_range(&self, range: Range, place: &[Place], sql: &mut Writer) {
+        let Range { first, behind, through } = range;
+        for (key, value) in self.keys.iter().zip(place).take(behind).skip(first) {
+            sql.push(key.column).push(" = ").bind(value).push(" and ");
+        }
+        let end = if through { self.keys.len() } else { behind + 1 };
+        self.write_row(behind..end, sql).push(self.sign());
+        write_place(&place[behind..end], sql);
+    }
+
+    /// Writes a clause that is true of the rows behind a place.
+    pub(crate) fn write_behind(&self, place: &[Place], sql: &mut Writer) {
+        self.write_row(0..self.keys.len(), sql).push(self.sign());
+        write_place(place, sql);
+    }
+
+    /// Writes a clause that is true of the rows up to a place, and of the one that is there.
+    pub(crate) fn write_until(&self, place: &[Place], sql: &mut Writer) {
+        self.write_row(0..self.keys.len(), sql).push(if self.descending { " >= " } else { " <= " });
+        write_place(place, sql);
+    }
+
+    fn write_row<'a>(&self, keys: ops::Range<usize>, sql: &'a mut Writer) -> &'a mut Writer {
+        let columns: Vec<_> = self.keys[keys].iter().map(|key| key.column).collect();
+        sql.push("(").push(&columns.join(", ")).push(")")
+    }
+
+    fn sign(&self) -> &'static str {
+        if self.descending { " < " } else { " > " }
+    }
+}
+
+fn write_place(place: &[Place], sql: &mut Writer) {
+    for (i, value) in place.iter().enumerate() {
+        sql.push(if i == 0 { "(" } else { ", " }).bind(value);
+    }
+    sql.push(")");
 }
 
 impl KeyKind {
@@ -158,7 +202,7 @@ impl From<&Place> for Value {
 fn one_of(orders: &[&[&str]]) -> String {
     let orders: Vec<_> = orders.iter().map(|order| format!("\"{}\"", order.join(", "))).collect();
     let several = if orders.is_empty() { String::new() } else { format!(" or {}", orders.join(" or ")) };
-    format!("order by one field{several}; where it is the same, the order of creation decides")
+    format!("order by one field{several}; where it is the same, what came first is first")
 }
 
 /// Reads one field with its direction.

@@ -41,6 +41,8 @@ pub struct Args {
     #[arg(long, value_name = "URL", env = "SELVEDGE_DATABASE", hide_env_values = true)]
     database: Option<String>,
     #[command(flatten)]
+    limits: database::Args,
+    #[command(flatten)]
     cache: cache::Args,
     /// Address of the admin listener (/metrics, /healthz, /state, /explain)
     #[arg(long, value_name = "ADDRESS", env = "SELVEDGE_ADMIN_LISTEN", default_value = "127.0.0.1:0")]
@@ -183,6 +185,7 @@ impl Args {
     fn options(self, service: &str) -> Result<Options, Error> {
         let mut mesh = Config::from_env(service)?;
         let cache = self.cache.options().map_err(|(option, reason)| Error::Option { option, reason })?;
+        let limits = self.limits.limits().map_err(|(option, reason)| Error::Option { option, reason })?;
         if let Some(address) = self.registry {
             mesh.registry.address = address;
             let refused = |error: selvedge::Error| Error::Option { option: "--registry", reason: error.to_string() };
@@ -196,7 +199,7 @@ impl Args {
         };
         let refused = |error: database::OpenError| Error::Option { option: "--database", reason: error.to_string() };
         Location::parse(&database).map_err(refused)?;
-        Ok(Options { mesh, database, cache, telemetry: None })
+        Ok(Options { mesh, database, limits, cache, telemetry: None })
     }
 }
 
@@ -278,6 +281,7 @@ mod tests {
         assert!(refusal(&["--registry", "ftp://127.0.0.1"]).starts_with("--registry: "));
         assert!(refusal(&["--database", "users.db"]).starts_with("--database: "));
         assert!(refusal(&["--cache", "redis"]).starts_with("--cache: "));
+        assert!(refusal(&["--database-wait", "0s"]).starts_with("--database-wait: "));
         let refused = refusal(&["--database", "postgres://ada:secret@localhost:many/users"]);
         assert!(refused.starts_with("--database: ") && !refused.contains("secret"), "{refused}");
     }
@@ -285,9 +289,9 @@ mod tests {
     #[test]
     fn options_are_laid_over_the_defaults() {
         let words = ["--registry", "10.0.0.1:8500", "--listen", "0.0.0.0:7001", "--advertise", "10.0.0.2"];
-        let words = [&words[..], &["--database", "sqlite::memory:"]].concat();
+        let words = [&words[..], &["--database", "sqlite::memory:", "--database-connections", "9"]].concat();
         let options = parse(&words).unwrap().args.options("users").unwrap();
-        assert_eq!(options.mesh.service, "users");
+        assert_eq!((options.mesh.service.as_str(), options.limits.connections), ("users", 9));
         assert_eq!(options.mesh.registry.url().unwrap().as_str(), "http://10.0.0.1:8500/");
         assert_eq!(options.mesh.server.listen, SocketAddr::from(([0, 0, 0, 0], 7001)));
         assert_eq!(options.mesh.server.advertise.as_deref(), Some("10.0.0.2"));

@@ -64,7 +64,7 @@ impl Service {
         ready: impl FnOnce(SocketAddr) + Send + 'static,
         routes: impl FnOnce(Joined) -> Routes,
     ) -> Result<(), RunError> {
-        let Options { mesh, database, cache, telemetry } = options;
+        let Options { mesh, database, limits, cache, telemetry } = options;
         let builder = Mesh::builder(mesh).descriptors(self.descriptors);
         let builder = self.upstream_descriptors.iter().fold(builder, |builder, set| builder.upstream_descriptors(set));
         let builder = match telemetry {
@@ -76,7 +76,7 @@ impl Service {
         let mut shutdown = Box::pin(shutdown);
         let schema = self.schema;
         // Boxed, as what follows: what is known to be sent between threads here is not asked again above.
-        let open = async move { database::open(&database, schema).await }.boxed();
+        let open = async move { database::open_within(&database, schema, limits).await }.boxed();
         let database = tokio::select! {
             opened = open => opened?,
             // The database may be waited for.

@@ -71,6 +71,12 @@ enum What {
         #[command(flatten)]
         told: services::Serve,
     },
+    /// Sends the statements of users and catalog (for the benchmark itself)
+    #[command(hide = true)]
+    ServeFloor {
+        #[command(flatten)]
+        told: services::ServeFloor,
+    },
     /// Serves the embedded registry (for the benchmark itself)
     #[command(hide = true)]
     Registry,
@@ -118,6 +124,7 @@ async fn main() -> anyhow::Result<()> {
         What::Convergence { plan } => convergence::run(plan).await,
         What::Services { plan } => services::run(plan).await,
         What::ServeService { told } => services::serve(told).await,
+        What::ServeFloor { told } => services::serve_floor(told).await,
         What::Registry => convergence::engine::serve().await,
         What::Observe { registry, services } => convergence::observer::observe(&registry, services).await,
         What::Serve { make, registry } => server::run(make, &registry).await,

@@ -4,24 +4,26 @@ use selvedge_kit::database::{Row, Statement};
 
 use crate::product::{Price, Product};
 
-/// Reads a row.
+/// Reads a row, in the order of its columns.
 pub(crate) fn product(row: &Row) -> Result<Product, sqlx::Error> {
     let decoded = |error: Box<dyn std::error::Error + Send + Sync>| sqlx::Error::Decode(error);
-    let tags = serde_json::from_str(&row.text("tags")?).map_err(|error| decoded(error.into()))?;
-    let nanos = i32::try_from(row.int("price_nanos")?).map_err(|error| decoded(error.into()))?;
     Ok(Product {
         sequence: row.int("seq")?,
         id: row.text("id")?,
         display_name: row.text("display_name")?,
         description: row.text("description")?,
-        price: Price { currency: row.text("price_currency")?, units: row.int("price_units")?, nanos },
+        price: Price {
+            currency: row.text("price_currency")?,
+            units: row.int("price_units")?,
+            nanos: i32::try_from(row.int("price_nanos")?).map_err(|error| decoded(error.into()))?,
+        },
         owner_id: row.text("owner_id")?,
-        tags,
+        tags: serde_json::from_str(&row.text("tags")?).map_err(|error| decoded(error.into()))?,
         available_quantity: row.int("available_quantity")?,
-        reserved_quantity: row.int("reserved_quantity")?,
         create_time: row.int("create_time")?,
         update_time: row.int("update_time")?,
         revision: row.int("revision")?,
+        reserved_quantity: row.int("reserved_quantity")?,
     })
 }
 

@@ -24,8 +24,8 @@ const OF_ONE_OWNER: u64 = 10;
 /// 2025-01-01, in microseconds since 1970, and how much later each product is created.
 const FIRST_CREATED: i64 = 1_735_689_600_000_000;
 const EVERY: i64 = 20_000_000;
-/// Rows of one statement.
-const AT_ONCE: usize = 500;
+/// Rows of one statement. SQLite looks for each of its parameters in the list of them all: more rows take longer each.
+const AT_ONCE: usize = 50;
 
 impl Store {
     /// Adds the products of these numbers, as `products/product-0000042`, sold by `users/user-0000004` and others: of
@@ -61,6 +61,12 @@ impl Store {
     }
 }
 
+/// Returns when the product of a number was created: microseconds since 1970.
+#[must_use]
+pub fn created(number: u64) -> i64 {
+    FIRST_CREATED + EVERY * i64::try_from(number).unwrap_or_default()
+}
+
 fn insert(numbers: &[u64]) -> Statement {
     let mut sql = Writer::new();
     sql.push(
@@ -83,7 +89,7 @@ fn values(number: u64, sql: &mut Writer) {
     let nanos = *NANOS.choose(&mut random).expect("there are some");
     let tags: Vec<_> = TAGS.into_iter().filter(|_| random.random_ratio(1, 8)).collect();
     let owner = random.random_range(0..=number / OF_ONE_OWNER);
-    let created = FIRST_CREATED + EVERY * i64::try_from(number).unwrap_or_default();
+    let created = created(number);
     let changed = created + random.random_range(0..EVERY * 1_000);
     sql.bind(format!("product-{number:07}")).push(", ");
     sql.bind(format!("{material} {thing} {}", number % 1_000)).push(", ");

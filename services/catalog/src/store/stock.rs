@@ -7,7 +7,7 @@ use crate::{
     product::Product,
     store::{
         Store,
-        write::{locked, save},
+        write::{locked, save_stock},
     },
 };
 
@@ -45,7 +45,7 @@ impl Store {
             return Ok(answer);
         }
         let product = change(locked(&mut transaction, id).await?)?;
-        let product = save(&mut transaction, product, now).await?;
+        let product = save_stock(&mut transaction, product, now).await?;
         once.keep(&mut transaction, &product).await?;
         transaction.commit().await?;
         self.copies.written(id, &product).await;

@@ -144,25 +144,39 @@ pub fn lock(id: &str) -> Statement {
     Statement::new("update products set revision = revision where id = $1 returning *").bind(id)
 }
 
-/// Writes all that may change of a product that is locked, as its next revision.
-pub(crate) async fn save(transaction: &mut Transaction, product: Product, now: i64) -> Result<Product, Error> {
+/// Writes all that callers may change of a product that is locked, as its next revision.
+async fn save(transaction: &mut Transaction, product: Product, now: i64) -> Result<Product, Error> {
     let update = Statement::new(
         "update products set display_name = $1, description = $2, price_currency = $3, price_units = $4,
-         price_nanos = $5, owner_id = $6, tags = $7, available_quantity = $8, reserved_quantity = $9,
-         update_time = $10, revision = $11, change_revision = $12 where seq = $13",
+         price_nanos = $5, owner_id = $6, tags = $7, available_quantity = $8, update_time = $9, revision = $10,
+         change_revision = $11 where seq = $12",
     );
+    let (product, revision) = next(transaction, product, now).await?;
+    let update = row::bind(update, &product).bind(product.update_time).bind(product.revision);
+    transaction.run(update.bind(revision).bind(product.sequence)).await?;
+    Ok(product)
+}
+
+/// Writes how many pieces there are of a product that is locked, as its next revision. SQLite writes anew in every index
+/// of a column that is named, whether it changes or not: no other is.
+pub(crate) async fn save_stock(transaction: &mut Transaction, product: Product, now: i64) -> Result<Product, Error> {
+    let update = Statement::new(
+        "update products set available_quantity = $1, reserved_quantity = $2, update_time = $3, revision = $4,
+         change_revision = $5 where seq = $6",
+    );
+    let (product, revision) = next(transaction, product, now).await?;
+    let update = update.bind(product.available_quantity).bind(product.reserved_quantity).bind(product.update_time);
+    transaction.run(update.bind(product.revision).bind(revision).bind(product.sequence)).await?;
+    Ok(product)
+}
+
+/// Makes of a product what it is next, and tells the change log: returns it, and the place of the change.
+async fn next(transaction: &mut Transaction, product: Product, now: i64) -> Result<(Product, i64), Error> {
     // Another machine's clock may be ahead of ours: time never goes back.
     let update_time = now.max(product.update_time + 1);
     let product = Product { update_time, revision: product.revision + 1, ..product };
     let revision = change_log::append(transaction, Kind::Updated, &product, time::now_micros()).await?;
-    let update = row::bind(update, &product)
-        .bind(product.reserved_quantity)
-        .bind(product.update_time)
-        .bind(product.revision)
-        .bind(revision)
-        .bind(product.sequence);
-    transaction.run(update).await?;
-    Ok(product)
+    Ok((product, revision))
 }
 
 async fn current(transaction: &mut Transaction, id: &str, given_etag: &str) -> Result<Product, Error> {

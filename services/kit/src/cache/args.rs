@@ -4,7 +4,10 @@ use std::{convert::Infallible, time::Duration};
 
 use selvedge::Secret;
 
-use crate::cache::location::{Limits, Location, Options};
+use crate::{
+    cache::location::{Limits, Location, Options},
+    time_text::duration,
+};
 
 /// The options of a program that has a cache.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,19 +45,6 @@ impl Args {
 
 fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text))
-}
-
-/// Reads `40ms`, `30s` or `5m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let unit = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
-    let number = text[..unit].parse().ok();
-    let millis = match &text[unit..] {
-        "ms" => number,
-        "s" => number.and_then(|number: u64| number.checked_mul(1_000)),
-        "m" => number.and_then(|number: u64| number.checked_mul(60_000)),
-        _ => None,
-    };
-    millis.map(Duration::from_millis).ok_or_else(|| "expected a number with ms, s or m, such as 40ms".into())
 }
 
 #[cfg(test)]

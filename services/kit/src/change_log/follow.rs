@@ -11,14 +11,14 @@ use std::{
 
 use tokio::{
     sync::watch,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
 use crate::{
     change_log::log::{CHANNEL, compact, newest},
-    database::Database,
+    database::{Database, Listener},
     time,
 };
 
@@ -26,6 +26,8 @@ use crate::{
 const POLL: Duration = Duration::from_millis(100);
 /// How often to look where they are told of, in case that a word was lost.
 const POLL_WHERE_TOLD: Duration = Duration::from_secs(2);
+/// How long to listen on when nobody watches any more: who was cut off comes back.
+const UNWATCHED: Duration = Duration::from_secs(10);
 /// When to listen again after a failure.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 /// How often to forget old ones.
@@ -69,34 +71,61 @@ async fn poll(database: &Database, news: &watch::Sender<i64>, told: &AtomicBool)
     loop {
         sleep(POLL).await;
         let often = !told.load(Ordering::Relaxed);
-        // One is the follower's own.
-        if news.receiver_count() > 1 && (often || looked.elapsed() >= POLL_WHERE_TOLD) {
+        if is_watched(news) && (often || looked.elapsed() >= POLL_WHERE_TOLD) {
             look(database, news).await;
             looked = Instant::now();
         }
     }
 }
 
-/// Hears of changes, where the engine tells of them.
+/// Hears of changes, where the engine tells of them, while anybody watches: whom nobody listens to, the engine need not
+/// wake after each change.
 async fn listen(database: &Database, news: &watch::Sender<i64>, told: &AtomicBool) -> Infallible {
     loop {
+        while !is_watched(news) {
+            sleep(POLL).await;
+        }
         match database.listen(CHANNEL).await {
             Ok(Some(mut listener)) => {
                 told.store(true, Ordering::Relaxed);
                 // What came before it listened.
                 look(database, news).await;
-                while let Ok(Some(revision)) = listener.next().await {
-                    let revision: i64 = revision.parse().unwrap_or_default();
-                    news.send_if_modified(|known| std::mem::replace(known, revision.max(*known)) < revision);
-                }
+                hear(&mut listener, news).await;
                 told.store(false, Ordering::Relaxed);
-                debug!("changes are not told of any more: they are looked for");
             }
             Ok(None) => return std::future::pending().await,
             Err(error) => debug!(%error, "changes cannot be listened for: they are looked for"),
         }
         sleep(LISTEN_AGAIN).await;
     }
+}
+
+/// Hears of changes until the connection is lost, or nobody has been watching for a while.
+async fn hear(listener: &mut Listener, news: &watch::Sender<i64>) {
+    let mut watched = Instant::now();
+    loop {
+        match timeout(UNWATCHED, listener.next()).await {
+            Ok(Ok(Some(revision))) => {
+                let revision: i64 = revision.parse().unwrap_or_default();
+                news.send_if_modified(|known| std::mem::replace(known, revision.max(*known)) < revision);
+            }
+            Ok(Ok(None) | Err(_)) => {
+                debug!("changes are not told of any more: they are looked for");
+                return;
+            }
+            Err(_) => {}
+        }
+        if is_watched(news) {
+            watched = Instant::now();
+        } else if watched.elapsed() >= UNWATCHED {
+            return;
+        }
+    }
+}
+
+/// Says whether anybody watches: one receiver is the follower's own.
+fn is_watched(news: &watch::Sender<i64>) -> bool {
+    news.receiver_count() > 1
 }
 
 async fn forget(database: &Database) -> Infallible {

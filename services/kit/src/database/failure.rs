@@ -58,7 +58,7 @@ impl Failure {
     pub fn to_status(&self, details: Details) -> Status {
         match self {
             Self::Unavailable(source) => {
-                warn!(error = %source, "the database cannot be used now");
+                warn!(error = told(source), "the database cannot be used now");
                 let message = "the database cannot be used now: try again later";
                 details.status(Code::Unavailable, "DATABASE_UNAVAILABLE", message)
             }
@@ -67,6 +67,22 @@ impl Failure {
                 details.internal()
             }
         }
+    }
+}
+
+/// Says what happened, and which option of the program it may be about.
+pub(crate) fn told(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::PoolTimedOut => {
+            "no connection in time: the database does not answer, or calls have all connections \
+            (--database-connections, --database-wait)"
+                .into()
+        }
+        // https://www.postgresql.org/docs/15/errcodes-appendix.html: too_many_connections
+        sqlx::Error::Database(cause) if cause.code().is_some_and(|code| code == "53300") => {
+            format!("{error}: instances together take more connections than the server has (--database-connections)")
+        }
+        _ => error.to_string(),
     }
 }
 
@@ -101,6 +117,12 @@ fn is_passing_result(code: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_in_vain_for_a_connection_hears_of_the_options() {
+        let told = told(&sqlx::Error::PoolTimedOut);
+        assert!(told.contains("--database-connections") && told.contains("--database-wait"), "{told}");
+    }
 
     #[test]
     fn what_passes_is_told_from_what_is_broken() {

@@ -23,18 +23,31 @@ pub enum Location {
 }
 
 /// How much of the database one service instance takes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once; each of SQLite's has a thread. Default 4.
+    /// Connections at once for calls; each of SQLite's has a thread. Default 4: what an engine does at once on as many
+    /// cores. More than that wait here, in the order in which they came.
     pub connections: u32,
     /// How long a call waits for a connection, and for another writer to end. Default 4 s: three tries of a caller fit
     /// into the default deadline of a call, so that it hears UNAVAILABLE and not that its time is over.
     pub wait: Duration,
+    /// Bytes of a SQLite file that each connection keeps in memory. Default 16 MiB, so that what leads to a row is among
+    /// it when there are millions. A server has its own.
+    pub sqlite_memory: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 4, wait: Duration::from_secs(4) }
+        Self { connections: 4, wait: Duration::from_secs(4), sqlite_memory: 16 << 20 }
+    }
+}
+
+impl Limits {
+    /// Returns what suits one who writes very many rows at once: of SQLite, a quarter of a gigabyte in memory, since each
+    /// row goes into every index at another place.
+    #[must_use]
+    pub fn of_bulk() -> Self {
+        Self { connections: 1, sqlite_memory: 256 << 20, ..Self::default() }
     }
 }
 

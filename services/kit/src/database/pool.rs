@@ -35,6 +35,13 @@ enum Pool {
     Postgres(Lender<Postgres>),
 }
 
+/// What keeps the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
 impl Database {
     /// Begins a transaction that writes.
     ///
@@ -202,6 +209,14 @@ impl Database {
                 timeout(patience(deadline - Instant::now()), connection).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
             }
             None => connection.await,
+        }
+    }
+
+    /// Returns what keeps the rows, for the few statements that the engines do not carry out equally well.
+    pub(crate) fn engine(&self) -> Engine {
+        match &self.pool {
+            Pool::Sqlite(_) => Engine::Sqlite,
+            Pool::Postgres(_) => Engine::Postgres,
         }
     }
 

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::database::{
     error::OpenError,
-    failure::Failure,
+    failure::{self, Failure},
     location::{Limits, Location},
     schema::Schema,
 };
@@ -43,7 +43,7 @@ async fn connected(pool: PgPool, url: String) -> Result<PoolConnection<Postgres>
     loop {
         match pool.acquire().await {
             Err(error) if Failure::is_passing(&error) => {
-                let reason = error.to_string();
+                let reason = failure::told(&error);
                 if reason != told {
                     warn!(database = %url, error = reason, "the database cannot be reached: it is waited for");
                 }
@@ -63,6 +63,9 @@ fn connect_options(options: &PgConnectOptions, schema: Schema, limits: Limits) -
         ("lock_timeout", &wait),
         ("idle_in_transaction_session_timeout", "60000"),
         ("statement_timeout", "60000"),
+        // Each statement has an index that is meant for it: to read a table from its beginning may seem cheaper where the
+        // rows are guessed to be at the beginning.
+        ("enable_seqscan", "off"),
     ])
 }
 

@@ -17,6 +17,9 @@ use crate::database::{
     schema::Schema,
 };
 
+/// Rows that a connection's thread reads ahead: all of a page, so that it never waits for who takes them.
+const ROWS: usize = 1_024;
+
 /// Opens a file, or memory, and brings its schema up to date.
 pub(crate) async fn open(location: Location, schema: Schema, limits: Limits) -> Result<SqlitePool, OpenError> {
     // Held until the schema is up to date: sqlx's own lock does nothing on SQLite, and turning on the write-ahead
@@ -56,7 +59,9 @@ fn connect_options(location: &Location, limits: Limits) -> SqliteConnectOptions 
             .synchronous(SqliteSynchronous::Full),
         Location::Memory | Location::Postgres(_) => SqliteConnectOptions::new().in_memory(true).filename(":memory:"),
     };
-    options.busy_timeout(limits.wait).foreign_keys(true)
+    // Below zero it is in KiB, and not in pages: https://sqlite.org/pragma.html#pragma_cache_size
+    let memory = format!("-{}", limits.sqlite_memory / 1_024);
+    options.busy_timeout(limits.wait).foreign_keys(true).pragma("cache_size", memory).row_buffer_size(ROWS)
 }
 
 fn pool_options(location: &Location, limits: Limits) -> SqlitePoolOptions {

@@ -1,7 +1,9 @@
 //! A statement with its parameters, and the rows that it gives, whatever the engine.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use sqlx::{
-    AssertSqlSafe, Postgres, Row as _, SqlSafeStr as _, SqlStr, Sqlite,
+    AssertSqlSafe, Column as _, Postgres, Row as _, SqlSafeStr as _, SqlStr, Sqlite,
     postgres::{PgArguments, PgRow},
     query::Query,
     sqlite::{SqliteArguments, SqliteRow},
@@ -27,6 +29,8 @@ pub enum Value {
 #[derive(Debug)]
 pub struct Row {
     inner: Inner,
+    /// Which column is asked for next, if they are asked for in their order: found without a search.
+    next: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -86,8 +90,8 @@ impl Row {
     /// That there is no such column, or no number in it.
     pub fn int(&self, column: &str) -> Result<i64, sqlx::Error> {
         match &self.inner {
-            Inner::Sqlite(row) => row.try_get(column),
-            Inner::Postgres(row) => row.try_get(column),
+            Inner::Sqlite(row) => row.try_get(self.place(row, column)?),
+            Inner::Postgres(row) => row.try_get(self.place(row, column)?),
         }
     }
 
@@ -98,21 +102,31 @@ impl Row {
     /// That there is no such column, or no text in it.
     pub fn text(&self, column: &str) -> Result<String, sqlx::Error> {
         match &self.inner {
-            Inner::Sqlite(row) => row.try_get(column),
-            Inner::Postgres(row) => row.try_get(column),
+            Inner::Sqlite(row) => row.try_get(self.place(row, column)?),
+            Inner::Postgres(row) => row.try_get(self.place(row, column)?),
         }
+    }
+
+    fn place<R: sqlx::Row>(&self, row: &R, column: &str) -> Result<usize, sqlx::Error> {
+        let columns = row.columns();
+        let has = |place: &usize| columns.get(*place).is_some_and(|there| there.name() == column);
+        let next = self.next.load(Ordering::Relaxed);
+        let found = Some(next).filter(has).or_else(|| (0..columns.len()).find(has));
+        let place = found.ok_or_else(|| sqlx::Error::ColumnNotFound(column.into()))?;
+        self.next.store(place + 1, Ordering::Relaxed);
+        Ok(place)
     }
 }
 
 impl From<SqliteRow> for Row {
     fn from(row: SqliteRow) -> Self {
-        Self { inner: Inner::Sqlite(row) }
+        Self { inner: Inner::Sqlite(row), next: AtomicUsize::new(0) }
     }
 }
 
 impl From<PgRow> for Row {
     fn from(row: PgRow) -> Self {
-        Self { inner: Inner::Postgres(row) }
+        Self { inner: Inner::Postgres(row), next: AtomicUsize::new(0) }
     }
 }
 

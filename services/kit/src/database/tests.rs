@@ -260,6 +260,18 @@ async fn who_listens_hears_what_a_transaction_tells_when_it_commits() {
 }
 
 #[tokio::test]
+async fn columns_are_found_by_their_names_in_any_order() {
+    let database = open(&testing::fresh().await, Schema { name: "test", migrations: &[] }).await.unwrap();
+    let select = Statement::new("select $1 as a, $2 as b, $3 as c").bind(1_i64).bind("x").bind(3_i64);
+    let row = database.optional(select).await.unwrap().unwrap();
+    for _ in 0..2 {
+        assert_eq!((row.int("c").unwrap(), row.int("a").unwrap(), row.text("b").unwrap().as_str()), (3, 1, "x"));
+        assert_eq!((row.int("a").unwrap(), row.int("c").unwrap(), row.text("b").unwrap().as_str()), (1, 3, "x"));
+    }
+    assert!(matches!(row.int("d"), Err(sqlx::Error::ColumnNotFound(column)) if column == "d"));
+}
+
+#[tokio::test]
 async fn a_broken_statement_is_internal_and_tells_nothing() {
     let database = open("sqlite::memory:", STEPS).await.unwrap();
     let error = database.all(Statement::new("select secret from vault")).await.unwrap_err();

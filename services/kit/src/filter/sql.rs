@@ -7,41 +7,41 @@ use crate::{
 };
 
 /// Writes a clause that is true of the rows that the condition is true of.
-///
-/// `after` says that only rows with a larger `seq` are asked for, wherever that helps to look elsewhere first.
-pub(crate) fn write(condition: &Condition, sql: &mut Writer, after: Option<i64>) {
+pub(crate) fn write(condition: &Condition, sql: &mut Writer) {
     match condition {
-        Condition::All(parts) => joined(parts, " and ", sql, after),
-        Condition::Any(parts) => joined(parts, " or ", sql, after),
+        Condition::All(parts) => joined(parts, " and ", sql),
+        Condition::Any(parts) => joined(parts, " or ", sql),
         Condition::Not(inner) => {
             sql.push("not (");
-            write(inner, sql, after);
+            write(inner, sql);
             sql.push(")");
         }
-        Condition::Is(comparison) => compare(comparison, sql, after),
+        Condition::Is(comparison) => compare(comparison, sql),
     }
 }
 
-fn joined(parts: &[Condition], between: &str, sql: &mut Writer, after: Option<i64>) {
+fn joined(parts: &[Condition], between: &str, sql: &mut Writer) {
     for (i, part) in parts.iter().enumerate() {
         sql.push(if i == 0 { "(" } else { between });
-        write(part, sql, after);
+        write(part, sql);
     }
     sql.push(")");
 }
 
-fn compare(comparison: &Comparison, sql: &mut Writer, after: Option<i64>) {
+/// Writes a clause that is true of the rows that a comparison is true of.
+pub(crate) fn compare(comparison: &Comparison, sql: &mut Writer) {
     let Comparison { field, comparator, operand } = comparison;
     let Kind::Texts { table, text } = field.kind else {
         return single(field.column, *comparator, operand, sql);
     };
     sql.push("exists (select 1 from ").push(table).push(" where ");
-    single(text, Comparator::Equal, operand, sql);
-    sql.push(" and ").push(field.column).push(" = seq");
-    if let Some(after) = after {
-        sql.push(" and ").push(field.column).push(" > ").bind(after);
-    }
-    sql.push(")");
+    compare_text(text, comparison, sql);
+    sql.push(" and ").push(field.column).push(" = seq)");
+}
+
+/// Writes a clause that is true of the rows of a table of texts that a comparison asks for.
+pub(crate) fn compare_text(column: &str, comparison: &Comparison, sql: &mut Writer) {
+    single(column, Comparator::Equal, &comparison.operand, sql);
 }
 
 fn single(column: &str, comparator: Comparator, operand: &Operand, sql: &mut Writer) {

@@ -30,8 +30,8 @@ const FAMILY: [&str; 12] = [
 /// 2024-01-01, in microseconds since 1970, and how much later each user is created.
 const FIRST_CREATED: i64 = 1_704_067_200_000_000;
 const EVERY: i64 = 60_000_000;
-/// Rows of one statement.
-const AT_ONCE: usize = 500;
+/// Rows of one statement. SQLite looks for each of its parameters in the list of them all: more rows take longer each.
+const AT_ONCE: usize = 50;
 
 impl Store {
     /// Adds the users of these numbers, as `users/user-0000042`. Who is there stays as they are.

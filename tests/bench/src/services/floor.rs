@@ -9,7 +9,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use crate::services::calls::Workload;
+use crate::services::workload::Workload;
 
 /// Rows of a page, and one more.
 const PAGE: i64 = 51;
@@ -39,7 +39,10 @@ impl Floor {
         let connection = if url.starts_with("sqlite:") {
             let options = SqliteConnectOptions::from_str(url)?
                 .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full);
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .pragma("cache_size", "-16384")
+                .row_buffer_size(1_024);
             Connection::Sqlite(options.connect().await?)
         } else {
             let options = PgConnectOptions::from_str(url)?.options([("search_path", service)]);
@@ -60,9 +63,20 @@ impl Floor {
             Workload::CreateUser => self.create_user().await,
             Workload::ReserveStock => self.reserve(&format!("product-{row:07}")).await,
             Workload::ListProducts => {
-                let after = Value::Int(i64::try_from(row).unwrap_or_default());
-                let select = "select * from products where seq > $1 order by seq limit $2";
-                self.run(select, &[after, Value::Int(PAGE)]).await
+                let created = Value::Int(selvedge_catalog::store::seed::created(row));
+                let row = Value::Int(i64::try_from(row).unwrap_or_default());
+                match self.connection {
+                    Connection::Sqlite(_) => {
+                        let select = "select * from products where (create_time) = ($1) and (seq) > ($2) union all
+                             select * from products where (create_time) > ($3) order by create_time, seq limit $4";
+                        self.run(select, &[created.clone(), row, created, Value::Int(PAGE)]).await
+                    }
+                    Connection::Postgres(_) => {
+                        let select = "select * from products where (create_time, seq) > ($1, $2)
+                             order by create_time, seq limit $3";
+                        self.run(select, &[created, row, Value::Int(PAGE)]).await
+                    }
+                }
             }
         }
     }
@@ -84,8 +98,9 @@ impl Floor {
         self.run(claim, &[method.clone(), text(request.clone()), text("x".repeat(32)), Value::Int(1)]).await?;
         self.run("update products set revision = revision where id = $1 returning *", &[text(id)]).await?;
         self.append(text(resource.clone())).await?;
-        let update = "update products set reserved_quantity = reserved_quantity + 1, update_time = update_time + 1,
-             available_quantity = available_quantity - 1, revision = revision + 1 where id = $1";
+        let update = "update products set available_quantity = available_quantity - 1,
+             reserved_quantity = reserved_quantity + 1, update_time = update_time + 1, revision = revision + 1,
+             change_revision = change_revision + 1 where id = $1";
         self.run(update, &[text(id)]).await?;
         let keep = "update requests set answer = $3 where method = $1 and id = $2";
         self.run(keep, &[method, text(request), text(resource)]).await?;

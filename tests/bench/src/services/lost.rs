@@ -12,8 +12,9 @@ use tempfile::TempDir;
 use crate::{
     figures::Figures,
     services::{
-        calls::{Calls, Workload},
+        calls::Calls,
         measure::{AT_ONCE, called, note},
+        workload::Workload,
         world::World,
     },
 };

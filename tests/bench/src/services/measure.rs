@@ -14,10 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     figures::Figures,
-    services::{
-        calls::{Calls, Workload},
-        floor::Floor,
-    },
+    services::{calls::Calls, floor::Floor, workload::Workload},
 };
 
 /// How long one arm runs in one round.
@@ -64,6 +61,21 @@ pub(super) async fn called(
     let mut latency = Histogram::new(3)?;
     for worker in try_join_all(workers).await? {
         latency.add(worker?)?;
+    }
+    Ok(Measured { latency, took: began.elapsed() })
+}
+
+/// Calls for a while, one call at a time, who only sends the statements.
+pub(super) async fn called_behind(calls: &Calls, workload: Workload, numbers: &AtomicU64) -> anyhow::Result<Measured> {
+    for _ in 0..WARM_UP {
+        calls.behind(workload, numbers.fetch_add(1, Ordering::Relaxed)).await?;
+    }
+    let began = Instant::now();
+    let mut latency = Histogram::<u64>::new(3)?;
+    while began.elapsed() < SPAN {
+        let start = Instant::now();
+        calls.behind(workload, numbers.fetch_add(1, Ordering::Relaxed)).await?;
+        latency.record(u64::try_from(start.elapsed().as_nanos())?)?;
     }
     Ok(Measured { latency, took: began.elapsed() })
 }

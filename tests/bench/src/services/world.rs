@@ -7,10 +7,11 @@ use futures::FutureExt as _;
 use selvedge::{Config, Mesh};
 use selvedge_kit::{
     cache::{self, Location},
-    database,
+    database::{self, Limits},
 };
 use selvedge_proto::{catalog, users};
 use selvedge_registry::Registry;
+use tokio::time::Instant;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
@@ -20,11 +21,11 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     echo,
     server::{Make, Server},
-    services::calls,
+    services::{behind, workload},
 };
 
 /// Rows of one transaction.
-const BATCH: u64 = 5_000;
+const BATCH: u64 = 50_000;
 
 /// What the process of one service is told.
 #[derive(Clone, Debug, clap::Args)]
@@ -43,7 +44,7 @@ pub(crate) struct Serve {
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) mesh: Mesh,
-    _services: [Child; 2],
+    _services: [Child; 3],
     _echo: Server,
     _registry: AbortOnDropHandle<()>,
 }
@@ -59,6 +60,8 @@ impl World {
         let registry = tokio::spawn(registry.run(pending()).map(drop));
         let [users, catalog] = databases;
         let services = [spawn("users", &url, users, cache).await?, spawn("catalog", &url, catalog, cache).await?];
+        let [of_users, of_catalog] = services;
+        let services = [of_users, of_catalog, behind::spawn(&url, databases, rows).await?];
         let echo = Server::start(Make::Selvedge, &url).await?;
         let mut config = Config::new("bench");
         config.registry.address = url;
@@ -69,12 +72,12 @@ impl World {
 }
 
 async fn fill([users, catalog]: [&str; 2], rows: u64) -> anyhow::Result<()> {
-    let database = database::open(users, selvedge_users::store::SCHEMA).await?;
+    let database = database::open_within(users, selvedge_users::store::SCHEMA, Limits::of_bulk()).await?;
     let store = selvedge_users::store::Store::new(database.clone());
-    batches("users", calls::users(rows), async |batch| Ok(store.seed(batch).await?)).await?;
+    batches("users", workload::users(rows), async |batch| Ok(store.seed(batch).await?)).await?;
     store.analyze().await?;
     database.close().await;
-    let database = database::open(catalog, selvedge_catalog::store::SCHEMA).await?;
+    let database = database::open_within(catalog, selvedge_catalog::store::SCHEMA, Limits::of_bulk()).await?;
     let store = selvedge_catalog::store::Store::new(database.clone());
     batches("products", rows, async |batch| Ok(store.seed(batch).await?)).await?;
     store.analyze().await?;
@@ -83,11 +86,11 @@ async fn fill([users, catalog]: [&str; 2], rows: u64) -> anyhow::Result<()> {
 }
 
 async fn batches(what: &str, rows: u64, add: impl AsyncFn(Range<u64>) -> anyhow::Result<u64>) -> anyhow::Result<()> {
+    let began = Instant::now();
     for first in (0..rows).step_by(usize::try_from(BATCH)?) {
-        add(first..rows.min(first + BATCH)).await?;
-        if first % (rows / 10).max(BATCH) < BATCH {
-            eprintln!("{what}: {first} of {rows}");
-        }
+        let last = rows.min(first + BATCH);
+        add(first..last).await?;
+        eprintln!("{what}: {last} of {rows} after {} s", began.elapsed().as_secs());
     }
     Ok(())
 }
@@ -109,7 +112,8 @@ pub(crate) async fn serve(told: Serve) -> anyhow::Result<()> {
     let mut mesh = Config::new(&told.service);
     mesh.registry.address = told.registry;
     let cache = cache::Options { location: Location::parse(&told.cache)?, ..cache::Options::default() };
-    let options = selvedge_kit::Options { mesh, database: told.database, cache, telemetry: None };
+    let options =
+        selvedge_kit::Options { mesh, database: told.database, limits: Limits::default(), cache, telemetry: None };
     let ready = |address: SocketAddr| println!("{address}");
     match told.service.as_str() {
         "users" => selvedge_users::run(options, pending(), ready).await?,
