@@ -82,6 +82,10 @@ pub enum Origins {
 pub struct Limits {
     /// Largest body of a REST or gRPC-Web request, in bytes. Default 4 MiB.
     pub body_bytes: usize,
+    /// How many bytes of bodies all requests hold together: of requests that are read whole, and of answers that are
+    /// written as JSON. A request or an answer over that is refused with 503 and RESOURCE_EXHAUSTED before more of it is
+    /// read. Default 256 MiB.
+    pub held_bytes: usize,
     /// Largest list of request headers, in bytes. Default 16 KiB.
     pub header_bytes: u32,
     /// Time from opening to the first byte, and from the first byte of a request to the end of its headers. Default
@@ -104,6 +108,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 4 * 1024 * 1024,
+            held_bytes: 256 * 1024 * 1024,
             header_bytes: 16 * 1024,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(120),

@@ -7,7 +7,7 @@ use prost::Message as _;
 use prost_reflect::{DescriptorPool, FileDescriptor};
 use prost_types::{DescriptorProto, FileDescriptorProto};
 
-use crate::schema::{Learned, RawSet, Schema};
+use crate::schema::{Learned, RawSet, Schema, linkable};
 
 /// The set, and what does not fit into it.
 #[derive(Debug, Default)]
@@ -80,7 +80,7 @@ impl Merged {
         // A pool skips a file whose name it knows: where one is replaced, all are linked anew.
         let replaces = new.keys().any(|name| self.files.contains_key(name));
         let kept = self.files.iter().filter(|(name, _)| replaces && !new.contains_key(*name));
-        let file = kept.chain(new).map(|(_, file)| file.bytes.clone()).collect();
+        let file = kept.chain(new).map(|(_, file)| linkable(&file.bytes).ok()).collect::<Option<_>>()?;
         let mut pool = if replaces { DescriptorPool::new() } else { self.pool.clone() };
         pool.decode_file_descriptor_set(RawSet { file }.encode_to_vec().as_slice()).ok()?;
         Some(pool)

@@ -6,6 +6,8 @@ use http::StatusCode;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use crate::memory::Full;
+
 /// Why a gateway could not start or had to end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -84,6 +86,12 @@ impl Failure {
         let (code, message) = (self.status.code(), self.status.message().to_owned());
         let details = ErrorDetails::with_bad_request_violation(path, &message);
         Self { status: Status::with_error_details(code, message, details), ..self }
+    }
+}
+
+impl From<Full> for Failure {
+    fn from(full: Full) -> Self {
+        Self::new(Code::ResourceExhausted, full.to_string()).with_http(StatusCode::SERVICE_UNAVAILABLE)
     }
 }
 

@@ -19,6 +19,7 @@ use serde_json::Value as Json;
 use tonic::{Status, body::Body};
 
 use crate::{
+    memory::Memory,
     protocol::{base64_text, messages::Messages},
     schema::{Binding, Files, Learned, Matched, Piece, Routes, Schema, State, Template},
     transcode::{self, Parts},
@@ -162,7 +163,9 @@ async fn messages<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Bytes>, bo
     let good = HeaderMap::from_iter([(Status::GRPC_STATUS, http::HeaderValue::from_static("0"))]);
     let data: Vec<_> = pieces.map(|piece| Frame::data(Bytes::copy_from_slice(piece))).collect();
     let frames = stream::iter(data).chain(stream::iter([Frame::trailers(good)])).map(Ok::<_, Status>);
-    let mut messages = Messages::new(&HeaderMap::new(), Body::new(StreamBody::new(frames))).expect("no status yet");
+    let share = Memory::new(16 << 20).share();
+    let mut messages =
+        Messages::new(&HeaderMap::new(), Body::new(StreamBody::new(frames)), share).expect("no status yet");
     let mut read = Vec::new();
     loop {
         match messages.next().await {
@@ -180,7 +183,7 @@ fn path_of(template: &Template) -> String {
         Piece::Single => "one".to_owned(),
         Piece::Rest => "two/three".to_owned(),
     });
-    let path = segments.fold(String::new(), |path, segment| path + "/" + &segment);
+    let path = format!("/{}", segments.collect::<Vec<_>>().join("/"));
     let verb = template.verb.as_ref().map(|verb| format!(":{}", utf8_percent_encode(verb, NON_ALPHANUMERIC)));
     path + &verb.unwrap_or_default()
 }

@@ -25,6 +25,7 @@ mod body;
 mod config;
 mod error;
 mod json;
+mod memory;
 mod metadata;
 mod metrics;
 mod percent;

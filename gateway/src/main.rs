@@ -5,7 +5,7 @@ use std::{io::IsTerminal as _, net::SocketAddr, process::ExitCode};
 use anyhow::{Context as _, anyhow};
 use clap::{Parser, ValueEnum};
 use selvedge::Telemetry;
-use selvedge_gateway::{Expose, Gateway, JsonFormat, Options, Origins, json_format};
+use selvedge_gateway::{Expose, Gateway, JsonFormat, Limits, Options, Origins, json_format};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
@@ -45,6 +45,14 @@ struct Args {
         value_name = "SERVICE:SETTING,SETTING=false"
     )]
     json: Vec<(String, JsonFormat)>,
+    /// How many bytes of bodies all requests hold together; beyond that they are refused with 503
+    #[arg(
+        long,
+        env = "SELVEDGE_GATEWAY_HELD_BYTES",
+        default_value_t = Limits::default().held_bytes,
+        value_name = "BYTES"
+    )]
+    held_bytes: usize,
     /// How the log is written; SELVEDGE_LOG says what of it (default: info)
     #[arg(long, env = "SELVEDGE_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -90,7 +98,8 @@ async fn run(args: Args) -> anyhow::Result<()> {
         mesh.registry.address = registry;
     }
     let (cors, json) = (origins(args.cors_origin), args.json.into_iter().collect());
-    let options = Options { listen: args.listen, expose: args.expose, cors, json, ..Options::new(mesh) };
+    let limits = Limits { held_bytes: args.held_bytes, ..Limits::default() };
+    let options = Options { listen: args.listen, expose: args.expose, cors, json, limits, ..Options::new(mesh) };
     let gateway = Gateway::new(options)?;
     let admin = Telemetry::bind_admin(args.admin_listen).await.context("choose another address with --admin-listen")?;
     info!(address = %admin.local_addr().context("the admin listener has no address")?, "admin listener");

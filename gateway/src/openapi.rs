@@ -126,7 +126,8 @@ impl Making {
         let components = Node::map()
             .with("schemas", types)
             .with("responses", errors::responses())
-            .with("parameters", Node::map().with("Timeout", timeout()))
+            .with("parameters", Node::map().with("Timeout", timeout()).with("Preference", preference()))
+            .with("headers", Node::map().with("Applied", applied()).with("Allow", allow()))
             .with("securitySchemes", Node::map().with("bearer", bearer()));
         let version = digest(&[&paths, &components]);
         let info = Node::map().with("title", "The mesh").with("version", version).with("description", ABOUT);
@@ -165,6 +166,23 @@ fn timeout() -> Node {
         .with("schema", seconds)
 }
 
+fn preference() -> Node {
+    let known = Node::map().with("type", "string").with("examples", Node::texts(["grpc-metadata"]));
+    Node::map().with("name", "prefer").with("in", "header").with("description", PREFERENCE).with("schema", known)
+}
+
+fn applied() -> Node {
+    let known = Node::map().with("type", "string").with("const", "grpc-metadata");
+    let about =
+        "The preference that was met: the headers beside this one that begin with `grpc-metadata-` are metadata.";
+    Node::map().with("description", about).with("schema", known)
+}
+
+fn allow() -> Node {
+    let about = "With 405: the methods of HTTP that the path has.";
+    Node::map().with("description", about).with("schema", Node::map().with("type", "string"))
+}
+
 fn bearer() -> Node {
     let about = "Passed on to the services, which decide what they ask for.";
     Node::map().with("type", "http").with("scheme", "bearer").with("description", about)
@@ -177,8 +195,13 @@ fn digest(nodes: &[&Node]) -> String {
     hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
+const PREFERENCE: &str = "`grpc-metadata` asks for the metadata that the service answers, in headers of the names \
+    `grpc-metadata-<name>`: of what comes before the answer and after it, and of errors too. Of a stream it is what comes \
+    before the first message. Values of `-bin` metadata are base64 (RFC 7240, as grpc-gateway names the headers).";
+
 const ABOUT: &str = "The REST routes of all services that are reachable now, by `google.api.http`; the version changes \
-    with them. gRPC and gRPC-Web clients find the same services here by reflection, and their descriptors at \
+    with them. Each GET is a HEAD as well, which answers the headers alone, and OPTIONS answers 204 with the methods of a \
+    path in `allow`, unless a service has a route for it. gRPC and gRPC-Web clients find the same services here by reflection, and their descriptors at \
     `/descriptor.binpb`.";
 
 #[cfg(test)]

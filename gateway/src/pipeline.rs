@@ -19,6 +19,7 @@ use crate::{
     config::Limits,
     cors::Cors,
     docs::Docs,
+    memory::{Bounds, Memory},
     metrics::Metrics,
     protocol::{Protocol, grpc, grpc_web, rest},
     schema::Schema,
@@ -34,6 +35,8 @@ pub(crate) struct Pipeline {
     pub(crate) docs: Docs,
     pub(crate) cors: Cors,
     pub(crate) limits: Limits,
+    /// What all requests hold of `limits.held_bytes`.
+    pub(crate) memory: Memory,
     pub(crate) metrics: Metrics,
     pub(crate) telemetry: Telemetry,
 }
@@ -73,10 +76,11 @@ impl Pipeline {
     /// Lets the protocol's file decode the request, call the service, and encode its answer.
     async fn serve(&self, protocol: Protocol, request: Request<Body>) -> Response<Body> {
         let schema = self.schema.load_full();
+        let bounds = Bounds { limits: &self.limits, memory: &self.memory };
         match protocol {
             Protocol::Grpc => grpc::serve(request, &schema, &self.upstreams).await,
             Protocol::GrpcWeb | Protocol::GrpcWebText => {
-                grpc_web::serve(request, &schema, &self.upstreams, &self.limits).await
+                grpc_web::serve(request, &schema, &self.upstreams, bounds).await
             }
             Protocol::GrpcWebOther => grpc_web::unsupported(),
             Protocol::Rest => {
@@ -85,7 +89,7 @@ impl Pipeline {
                     Some(answer) => answer,
                     None => {
                         let request = Request::from_parts(parts, body);
-                        rest::serve(request, &schema, &self.upstreams, &self.limits).await
+                        rest::serve(request, &schema, &self.upstreams, bounds).await
                     }
                 }
             }

@@ -11,15 +11,18 @@ mod report;
 
 mod bindings;
 mod census;
+mod editions;
 mod files;
 mod honest;
 mod learned;
 mod method;
+mod narrow;
 mod routes;
 mod template;
 
 pub(crate) use self::{
     bindings::{Binding, BodyRule},
+    editions::linkable,
     files::{Files, RawSet},
     index::{OWN, Schema, Target},
     learn::Learner,

@@ -24,6 +24,7 @@ use crate::{
     config::{Limits, Origins},
     cors::Cors,
     docs::Docs,
+    memory::Memory,
     metrics::Metrics,
     pipeline::Pipeline,
     reflection::Local,
@@ -190,6 +191,7 @@ pub(crate) fn pipeline_of(schema: Arc<Schema>, stub: &Stub) -> Pipeline {
         schema,
         cors: Cors::new(&Origins::Any).unwrap(),
         limits: Limits { body_bytes: 10_000, ..Limits::default() },
+        memory: Memory::new(1_000_000),
         metrics: Metrics::new(&selvedge::Telemetry::new().unwrap()),
         telemetry: selvedge::Telemetry::new().unwrap(),
     }

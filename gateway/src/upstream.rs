@@ -39,9 +39,12 @@ impl Upstreams {
     pub(crate) async fn call(&self, target: &Target, mut request: Request<Body>) -> Response<Body> {
         match target {
             Target::Own => self.own.call(request).await,
-            Target::Service(service, options) => {
-                request.extensions_mut().insert(*options);
-                self.mesh.call(service, request).await
+            Target::Service { method, tagged } => {
+                request.extensions_mut().insert(method.options);
+                if let Some(tagged) = tagged {
+                    request.extensions_mut().insert(tagged.clone());
+                }
+                self.mesh.call(&method.service, request).await
             }
         }
     }

@@ -1,6 +1,7 @@
 //! A whole gateway between a stub for Consul and an upstream on a real port.
 
 mod disk;
+mod editions;
 mod hostile;
 mod reflecting;
 mod versions;

@@ -7,6 +7,7 @@ use std::{
     sync::{LazyLock, OnceLock},
 };
 
+use prost::Message as _;
 use prost_reflect::{
     Cardinality, DescriptorPool, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor, Syntax,
 };
@@ -257,8 +258,33 @@ impl Names {
             by_name.insert(value.name().to_owned(), value.number());
             all.push(value.name().to_owned());
         }
-        let closed = descriptor.parent_file().syntax() == Syntax::Proto2;
+        let closed = is_closed(descriptor);
         Self { by_number, by_name, all, default: descriptor.default_value().number(), closed }
+    }
+}
+
+/// The options of an enum, as far as they matter here.
+#[derive(Clone, PartialEq, prost::Message)]
+struct EnumOptions {
+    #[prost(message, optional, tag = "7")]
+    features: Option<EnumFeatures>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct EnumFeatures {
+    /// As `google.protobuf.FeatureSet.EnumType` has it: 1 is open, 2 is closed.
+    #[prost(int32, optional, tag = "2")]
+    enum_type: Option<i32>,
+}
+
+/// Tells whether an enum is closed: by its feature where it has one, which only files of an edition say, and else by the
+/// syntax of its file.
+fn is_closed(descriptor: &EnumDescriptor) -> bool {
+    let options = EnumOptions::decode(descriptor.options().encode_to_vec().as_slice()).unwrap_or_default();
+    match options.features.and_then(|features| features.enum_type) {
+        Some(1) => false,
+        Some(2) => true,
+        _ => descriptor.parent_file().syntax() == Syntax::Proto2,
     }
 }
 

@@ -38,6 +38,14 @@ pub(crate) enum Unwritable {
     Length,
 }
 
+/// A message that is to be written, and how deep it is nested: 1 for the outermost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nested<'t, 'w> {
+    layout: &'t Layout,
+    bytes: &'w [u8],
+    depth: usize,
+}
+
 /// A text that is being written.
 #[derive(Debug)]
 pub(crate) struct Writer<'t> {
@@ -56,7 +64,7 @@ impl<'t> Writer<'t> {
 
     /// Writes a message, and returns the text.
     pub(crate) fn message(mut self, layout: &'t Layout, bytes: &[u8]) -> Result<Vec<u8>, Unwritable> {
-        self.nested(layout, bytes, &mut Vec::new(), 1)?;
+        self.nested(Nested { layout, bytes, depth: 1 }, &mut Vec::new())?;
         Ok(self.text)
     }
 
@@ -90,33 +98,23 @@ impl<'t> Writer<'t> {
         self.text
     }
 
-    fn nested<'w>(
-        &mut self,
-        layout: &'t Layout,
-        bytes: &'w [u8],
-        scratch: &mut Vec<Piece<'w>>,
-        depth: usize,
-    ) -> Result<(), Unwritable> {
+    fn nested<'w>(&mut self, message: Nested<'t, 'w>, scratch: &mut Vec<Piece<'w>>) -> Result<(), Unwritable> {
+        let Nested { layout, depth, .. } = message;
         if depth > DEEPEST {
             return Err(Malformed::Depth.into());
         }
         if layout.known.is_some() {
-            return self.known(layout, bytes, scratch, depth);
+            return self.known(message, scratch);
         }
         self.raw("{");
-        self.fields(layout, bytes, scratch, depth)?;
+        self.fields(message, scratch)?;
         self.raw("}");
         Ok(())
     }
 
     /// Writes the fields of a message into an object that was begun.
-    fn fields<'w>(
-        &mut self,
-        layout: &'t Layout,
-        bytes: &'w [u8],
-        scratch: &mut Vec<Piece<'w>>,
-        depth: usize,
-    ) -> Result<(), Unwritable> {
+    fn fields<'w>(&mut self, message: Nested<'t, 'w>, scratch: &mut Vec<Piece<'w>>) -> Result<(), Unwritable> {
+        let Nested { layout, bytes, depth } = message;
         let mut first = self.text.last() == Some(&b'{');
         let begin = scratch.len();
         pieces::read(layout, self.types, bytes, scratch)?;
@@ -177,7 +175,7 @@ impl<'t> Writer<'t> {
                 for index in range.clone() {
                     self.comma(index == range.start)?;
                     let bytes = scratch[index].value.bytes();
-                    self.nested(self.types.message(place), bytes, scratch, depth + 1)?;
+                    self.nested(Nested { layout: self.types.message(place), bytes, depth: depth + 1 }, scratch)?;
                 }
                 self.raw("]");
                 Ok(())
@@ -185,12 +183,13 @@ impl<'t> Writer<'t> {
             (Repeat::List { .. }, _) => self.list(field, &scratch[range]),
             (Repeat::Single, Shape::Message(place)) if range.len() == 1 => {
                 let bytes = scratch[range.start].value.bytes();
-                self.nested(self.types.message(place), bytes, scratch, depth + 1)
+                self.nested(Nested { layout: self.types.message(place), bytes, depth: depth + 1 }, scratch)
             }
             (Repeat::Single, Shape::Message(place)) => {
                 // Pieces of one message are merged by what they are put together (protobuf.dev, "Last One Wins").
                 let whole: Vec<u8> = scratch[range].iter().flat_map(|piece| piece.value.bytes()).copied().collect();
-                self.nested(self.types.message(place), &whole, &mut Vec::new(), depth + 1)
+                let message = Nested { layout: self.types.message(place), bytes: &whole, depth: depth + 1 };
+                self.nested(message, &mut Vec::new())
             }
             (Repeat::Single, _) => self.scalar(field, scratch[range.end - 1].value),
         }

@@ -27,7 +27,15 @@ pub(crate) fn responses() -> Node {
         let content = Node::map().with("application/json", schema);
         Node::map().with("description", description).with("content", content)
     };
-    Node::map().with("Refused", response(REFUSED)).with("Failed", response(FAILED))
+    let allow = Node::map().with("$ref", "#/components/headers/Allow");
+    Node::map()
+        .with("Refused", response(REFUSED).with("headers", applied().with("allow", allow)))
+        .with("Failed", response(FAILED).with("headers", applied()))
+}
+
+/// Returns the headers that any answer may have.
+pub(crate) fn applied() -> Node {
+    Node::map().with("preference-applied", Node::map().with("$ref", "#/components/headers/Applied"))
 }
 
 /// Returns references to them, by status.
@@ -41,4 +49,5 @@ const DETAILS: &str = "Details by type, such as google.rpc.BadRequest, which nam
 const REFUSED: &str = "The request cannot be carried out: 400 INVALID_ARGUMENT, FAILED_PRECONDITION or OUT_OF_RANGE, \
      401 UNAUTHENTICATED, 403 PERMISSION_DENIED, 404 NOT_FOUND, 409 ALREADY_EXISTS or ABORTED, 413 and 415 for a body, \
      429 RESOURCE_EXHAUSTED, 499 CANCELLED.";
-const FAILED: &str = "The service failed: 500 INTERNAL, UNKNOWN or DATA_LOSS, 501 UNIMPLEMENTED, 503 UNAVAILABLE, 504 DEADLINE_EXCEEDED.";
+const FAILED: &str = "The service failed: 500 INTERNAL, UNKNOWN or DATA_LOSS, 501 UNIMPLEMENTED, 503 UNAVAILABLE, or \
+     RESOURCE_EXHAUSTED where the gateway has no memory for more, 504 DEADLINE_EXCEEDED.";

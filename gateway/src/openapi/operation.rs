@@ -21,8 +21,13 @@ pub(crate) fn operation(binding: &Binding, id: &str, names: &[String], types: &m
     let deprecated = method.method_descriptor_proto().options.as_ref().is_some_and(|options| options.deprecated());
     let mut parameters = path::parameters(binding, names, types);
     parameters.extend(query::parameters(binding, types));
-    parameters.push(Node::map().with("$ref", "#/components/parameters/Timeout"));
-    let answer = Node::map().with("description", "The answer.").with("content", answer(binding, types));
+    for name in ["Timeout", "Preference"] {
+        parameters.push(Node::map().with("$ref", format!("#/components/parameters/{name}")));
+    }
+    let answer = Node::map()
+        .with("description", "The answer.")
+        .with("headers", errors::applied())
+        .with("content", answer(binding, types));
     Node::map()
         .with("tags", Node::texts([method.parent_service().full_name()]))
         .with("summary", summary)

@@ -22,8 +22,8 @@ use tokio::sync::oneshot;
 use tonic::{Code, Status, body::Body};
 
 use crate::{
-    body,
-    config::Limits,
+    body::{self, Whole},
+    memory::Bounds,
     metadata,
     protocol::{Protocol, base64_text, grpc},
     schema::Schema,
@@ -42,13 +42,13 @@ pub(crate) async fn serve(
     request: Request<Body>,
     schema: &Schema,
     upstreams: &Upstreams,
-    limits: &Limits,
+    bounds: Bounds<'_>,
 ) -> Response<Body> {
     let answered = Encoding::of_answer(request.headers());
     if request.method() != Method::POST {
         return grpc::not_post();
     }
-    match call(request, schema, upstreams, limits).await {
+    match call(request, schema, upstreams, bounds).await {
         Ok((response, broken)) => encode(response, answered, broken),
         Err(status) => encode(status.into_http(), answered, None),
     }
@@ -61,7 +61,7 @@ async fn call(
     request: Request<Body>,
     schema: &Schema,
     upstreams: &Upstreams,
-    limits: &Limits,
+    bounds: Bounds<'_>,
 ) -> Result<(Response<Body>, Option<Broken>), Status> {
     let target = schema.target(request.uri().path()).map_err(Status::unimplemented)?;
     let text = Protocol::of(request.headers()) == Protocol::GrpcWebText;
@@ -72,10 +72,10 @@ async fn call(
         return Err(Status::unimplemented(text));
     }
     let (message, broken) = if schema.takes_stream(parts.uri.path()) {
-        let (messages, broken) = upload::stream(sent, text, limits);
+        let (messages, broken) = upload::stream(sent, text, bounds.limits);
         (messages, Some(broken))
     } else {
-        (Body::new(http_body_util::Full::new(whole(sent, &parts.headers, text, limits).await?)), None)
+        (Body::new(whole(sent, &parts.headers, text, bounds).await?), None)
     };
     parts.headers = metadata::from_web(&parts.headers);
     parts.version = http::Version::HTTP_2;
@@ -90,11 +90,12 @@ async fn call(
 }
 
 /// Reads the message of a request that has only one.
-async fn whole(sent: Body, headers: &HeaderMap, text: bool, limits: &Limits) -> Result<Bytes, Status> {
+async fn whole(sent: Body, headers: &HeaderMap, text: bool, bounds: Bounds<'_>) -> Result<Whole, Status> {
+    let most = bounds.limits.body_bytes;
     // Base64 is a third larger than what it says.
-    let most = if text { limits.body_bytes / 3 * 4 + 8 } else { limits.body_bytes };
-    let sent = body::collect(sent, headers, most, limits.body_timeout).await.map_err(|failure| failure.status)?;
-    if text { decode(&sent) } else { Ok(sent) }
+    let most = if text { most / 3 * 4 + 8 } else { most };
+    let sent = body::collect(sent, headers, most, bounds).await.map_err(|failure| failure.status)?;
+    if text { decode(sent) } else { Ok(sent) }
 }
 
 /// Answers a codec that is not known here.
@@ -107,12 +108,15 @@ pub(crate) fn unsupported() -> Response<Body> {
 
 const ACCEPTED: &str = "application/grpc-web+proto, application/grpc-web-text+proto";
 
-fn decode(text: &[u8]) -> Result<Bytes, Status> {
-    let mut decoded = Vec::with_capacity(text.len() / 4 * 3);
+fn decode(text: Whole) -> Result<Whole, Status> {
+    let mut decoded = Vec::new();
     let mut decoder = base64_text::Decoder::default();
-    let read = decoder.push(text, &mut decoded).and_then(|()| decoder.finish());
-    read.map_err(|_| upload::not_base64())?;
-    Ok(decoded.into())
+    let mut pushed = text.pieces().map(|piece| decoder.push(piece, &mut decoded));
+    let read = pushed.find(Result::is_err).unwrap_or(Ok(()));
+    drop(pushed);
+    read.and_then(|()| decoder.finish()).map_err(|_| upload::not_base64())?;
+    // What it says is shorter than the text, and held in its place.
+    Ok(Whole::new(decoded.into(), text.share()))
 }
 
 impl Encoding {

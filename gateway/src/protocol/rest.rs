@@ -21,8 +21,8 @@ use tonic::{Code, body::Body};
 pub(crate) use self::answer::refuse;
 use self::{broken::Broken, form::Form, head::Head, told::Metadata};
 use crate::{
-    config::Limits,
     error::Failure,
+    memory::Bounds,
     schema::{Binding, Matched, Schema, Target},
     upstream::Upstreams,
 };
@@ -32,7 +32,7 @@ pub(crate) async fn serve(
     request: Request<Body>,
     schema: &Schema,
     upstreams: &Upstreams,
-    limits: &Limits,
+    bounds: Bounds<'_>,
 ) -> Response<Body> {
     let (parts, sent) = request.into_parts();
     let (binding, segments) = match route(schema, &parts) {
@@ -44,7 +44,8 @@ pub(crate) async fn serve(
     let segments = segments.into_iter().map(str::to_owned).collect();
     let metadata = Metadata::of(&parts.headers, &binding);
     let head = Head { parts, binding: Arc::clone(&binding), segments };
-    let answer = call(head, sent, upstreams, limits).await;
+    let target = schema.target_of(&binding.method);
+    let answer = call(head, sent, (upstreams, target), bounds).await;
     metadata.told(answer.unwrap_or_else(|failure| {
         let mut refused = refuse(&failure, Some(binding.method.json.types()));
         metadata.add(&mut refused, failure.status.metadata().as_ref());
@@ -52,15 +53,19 @@ pub(crate) async fn serve(
     }))
 }
 
-async fn call(head: Head, sent: Body, upstreams: &Upstreams, limits: &Limits) -> Result<Response<Body>, Failure> {
+async fn call(
+    head: Head,
+    sent: Body,
+    (upstreams, target): (&Upstreams, Target),
+    bounds: Bounds<'_>,
+) -> Result<Response<Body>, Failure> {
     let (binding, form) = (Arc::clone(&head.binding), Form::of(&head.parts.headers));
     let metadata = Metadata::of(&head.parts.headers, &binding);
-    let target = Target::Service(Arc::clone(&binding.method.service), binding.method.options);
     let broken = Arc::<Broken>::default();
-    let message = request::decode(head, sent, limits, &broken).await?;
+    let message = request::decode(head, sent, bounds, &broken).await?;
     let answering = async {
         let response = upstreams.call(&target, message).await;
-        response::encode(&binding, (form, metadata), response, &broken).await
+        response::encode(&binding, (form, metadata), response, &broken, bounds.memory).await
     };
     tokio::select! {
         biased;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use prost::Message as _;
 
+use crate::schema::editions;
+
 /// What reflection told of a service: file names and their bytes, unparsed so that every option survives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Files {
@@ -34,8 +36,10 @@ impl Files {
         Ok(Self { files, services: services.iter().map(|name| (*name).to_owned()).collect() })
     }
 
-    /// Returns them as one encoded `FileDescriptorSet`.
-    pub(crate) fn set(&self) -> Vec<u8> {
-        RawSet { file: self.files.values().cloned().collect() }.encode_to_vec()
+    /// Returns them as one encoded `FileDescriptorSet` that can be linked; the error says which file cannot be.
+    pub(crate) fn linkable(&self) -> Result<Vec<u8>, String> {
+        let named = |(name, file): (&String, &Bytes)| editions::linkable(file).map_err(|why| format!("{name}: {why}"));
+        let file = self.files.iter().map(named).collect::<Result<_, _>>()?;
+        Ok(RawSet { file }.encode_to_vec())
     }
 }

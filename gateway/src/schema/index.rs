@@ -5,12 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use selvedge::CallOptions;
+use selvedge::Tagged;
 
 use crate::schema::{
     bindings::Binding,
     learned::Learned,
     method::Method,
+    narrow,
     report::{Report, SchemaReport, ServiceReport},
     routes::{Matched, Routes},
 };
@@ -22,6 +23,8 @@ pub(crate) struct Schema {
     services: BTreeMap<String, Arc<Learned>>,
     /// By `/package.Service/Method`.
     methods: HashMap<String, Arc<Method>>,
+    /// Of those that some versions of a service lack: the instances that have them.
+    tagged: HashMap<String, Tagged>,
     routes: Routes<Arc<Binding>>,
     /// All that is in `routes`, apart from what only older versions have.
     bindings: Vec<Arc<Binding>>,
@@ -35,8 +38,12 @@ pub(crate) struct Schema {
 pub(crate) enum Target {
     /// The gateway itself: health and reflection.
     Own,
-    /// A service of the mesh, and what the descriptor says of the method.
-    Service(Arc<str>, CallOptions),
+    /// A service of the mesh.
+    Service {
+        method: Arc<Method>,
+        /// The instances that have the method, if not all have it.
+        tagged: Option<Tagged>,
+    },
 }
 
 /// What is known of one service before the index is made.
@@ -78,6 +85,7 @@ impl Schema {
         let owners = schema.claim_services(&known, previous);
         let mut routes = Vec::new();
         for (grpc_service, state) in owners {
+            schema.tagged.extend(narrow::tagged(grpc_service, state.versions(), &previous.tagged));
             let versions = state.versions().filter(|version| version.has(grpc_service));
             for (rank, version) in versions.enumerate() {
                 schema.bind(grpc_service, version, rank, &mut routes);
@@ -91,7 +99,7 @@ impl Schema {
     /// Finds who answers a gRPC request, or says what of its path is unknown.
     pub(crate) fn target(&self, path: &str) -> Result<Target, String> {
         if let Some(method) = self.methods.get(path) {
-            return Ok(Target::Service(Arc::clone(&method.service), method.options));
+            return Ok(self.target_of(method));
         }
         let (service, method) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
         if OWN.contains(&service) {
@@ -101,6 +109,11 @@ impl Schema {
             return Err(format!("unknown method {method} of service {service}"));
         }
         Err(format!("unknown service {service}"))
+    }
+
+    /// Returns who answers calls of a method.
+    pub(crate) fn target_of(&self, method: &Arc<Method>) -> Target {
+        Target::Service { method: Arc::clone(method), tagged: self.tagged.get(&method.path).cloned() }
     }
 
     /// Tells whether the method of a gRPC request takes a stream of messages.

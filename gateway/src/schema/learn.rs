@@ -293,7 +293,7 @@ fn link(
     }
     linked.sort_by_cached_key(Learned::rank);
     if let Some(first) = linked.first_mut() {
-        first.is_told = tell(mesh, service, &first.files.set());
+        first.is_told = tell(mesh, service, &first.files.linkable().expect("it was linked"));
     }
     (linked, (!errors.is_empty()).then(|| errors.join("; ")))
 }

@@ -51,7 +51,8 @@ pub(crate) struct Bound {
 impl Learned {
     /// Links the files; the error says which import or name is wrong. It may take a second for large ones.
     pub(crate) fn new(service: &str, digest: Option<String>, age: u64, files: Files) -> Result<Self, String> {
-        let pool = DescriptorPool::decode(files.set().as_slice())
+        let set = files.linkable().map_err(|why| format!("its descriptors cannot be linked: {why}"))?;
+        let pool = DescriptorPool::decode(set.as_slice())
             .map_err(|error| format!("its descriptors do not fit together: {error}"))?;
         honest::check(&pool)?;
         if let Some(missing) = files.services.iter().find(|name| pool.get_service_by_name(name).is_none()) {

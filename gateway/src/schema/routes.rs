@@ -73,7 +73,10 @@ impl<T> Routes<T> {
         if let Some((stem, verb)) = segments.last().and_then(|last| last.rsplit_once(':')) {
             let mut stemmed = segments.clone();
             stemmed.pop();
-            stemmed.push(stem);
+            // `/:verb` is the path `/` with a verb, and that has no segment.
+            if !stemmed.is_empty() || !stem.is_empty() {
+                stemmed.push(stem);
+            }
             let found = self.find_with(http, stemmed, Some(verb));
             if !matches!(found, Matched::Nothing) {
                 return found;
@@ -141,7 +144,7 @@ mod tests {
         routes
     }
 
-    const TEMPLATES: [&str; 12] = [
+    const TEMPLATES: [&str; 13] = [
         "GET /v1/users",
         "GET /v1/users/{id}",
         "GET /v1/users/me",
@@ -154,6 +157,7 @@ mod tests {
         "GET /a%20b/{x}",
         "* /any/{x}",
         "GET /",
+        "GET /:all",
     ];
 
     #[test]
@@ -176,6 +180,7 @@ mod tests {
             ("GET", "/a%20b/c", "GET /a%20b/{x}"),
             ("PURGE", "/any/c", "* /any/{x}"),
             ("GET", "/", "GET /"),
+            ("GET", "/:all", "GET /:all"),
         ] {
             let found = routes.find(http, path);
             assert!(matches!(found, Matched::Route(route, _) if *route == wanted), "{http} {path}: {found:?}");

@@ -16,7 +16,7 @@ const DRAWS: usize = 3;
 /// How fit an endpoint is for an attempt: a fitter one goes first, and what is not ready is never picked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fitness {
-    /// It has no connection that takes calls.
+    /// It has no connection that takes calls, or not the tag that the call is for.
     Unready,
     /// It is ejected, or its breaker is open; none is while most would be.
     Out,

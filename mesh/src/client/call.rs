@@ -35,6 +35,35 @@ pub struct CallOptions {
     pub policy: MethodPolicy,
 }
 
+/// Which instances a call may go to: those that are registered with one of these tags. Put it into the extensions of
+/// tonic's request.
+///
+/// Retries and hedges of the call keep to it, and so does the last resort of a cluster that lost most of its instances,
+/// of which no tags are known: such a call fails rather than go elsewhere. While no instance has such a tag, a call waits
+/// as it does where there is no instance at all. Policies, limits and metrics are those of the service as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tagged {
+    any: Arc<[String]>,
+}
+
+impl Tagged {
+    /// Keeps a call to instances with any of these tags; with none of them it can go nowhere.
+    pub fn any(tags: impl IntoIterator<Item = String>) -> Self {
+        Self { any: tags.into_iter().collect() }
+    }
+
+    /// Returns the tags.
+    #[must_use]
+    pub fn tags(&self) -> &[String] {
+        &self.any
+    }
+
+    /// Tells whether an instance with these tags will do.
+    pub(crate) fn admits(&self, tags: &[String]) -> bool {
+        self.any.iter().any(|wanted| tags.contains(wanted))
+    }
+}
+
 /// One endpoint of a cluster, for remembering which ones were tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct EndpointId(pub(crate) u64);
@@ -101,6 +130,8 @@ pub(crate) struct Route {
     /// The call is the copy of another.
     pub(crate) mirrored: bool,
     pub(crate) wait_for_ready: bool,
+    /// Which instances it may go to, if not to all.
+    pub(crate) tagged: Option<Tagged>,
     pub(crate) deadline: Option<Deadline>,
     /// Who stands above the call in its trace, and below `trace` the call itself.
     pub(crate) trace: Option<TraceContext>,

@@ -92,6 +92,8 @@ impl Stop for Cluster {
         if self.shared.idle.called() {
             Members::start(Arc::clone(&self.shared));
         }
+        // Before the pick, which changes what they cost.
+        self.trace(&call);
         match self.shared.pick(wanted(&call)) {
             Some((endpoint, permit)) => endpoint.call(call, permit),
             None => late(Arc::clone(&self.shared), call).boxed(),
@@ -107,7 +109,7 @@ async fn late(shared: Arc<Shared>, call: Call) -> Answer {
 }
 
 fn wanted(call: &Call) -> Wanted<'_> {
-    Wanted { tried: &call.tried, hash: call.hash }
+    Wanted { tried: &call.tried, hash: call.hash, tagged: call.route.tagged.as_ref() }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tonic::body::Body;
 
 use crate::{
-    client::call::{Call, CallOptions, Deadline, Mirrored, Route},
+    client::call::{Call, CallOptions, Deadline, Mirrored, Route, Tagged},
     context::{Context, TraceContext},
     grpc_timeout::{self, GRPC_TIMEOUT},
     policy::{
@@ -116,6 +116,7 @@ impl RouteTable {
             for_retry: context.for_retry,
             mirrored: parts.extensions.remove::<Mirrored>().is_some(),
             wait_for_ready: options.wait_for_ready,
+            tagged: parts.extensions.remove::<Tagged>(),
             trace: context.trace.or_else(|| TraceContext::from_headers(&parts.headers)),
         };
         Call::first(Arc::new(route), parts.headers, body)

@@ -44,6 +44,9 @@ const STREAM_WINDOW: u32 = 1 << 20;
 /// What all streams of a connection may have under way: eight that nobody reads do not stop the ninth.
 const CONNECTION_WINDOW: u32 = 9 << 20;
 
+/// How large a DATA frame of a request may be: h2 reads the begin of each with 8 KiB and the rest at once.
+const FRAME: u32 = 128 * 1024;
+
 /// How long a peer that has no calls gets in a drain: to begin its first, or to answer GOAWAY.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -74,6 +77,7 @@ impl Settings {
             .max_header_list_size(config.max_header_bytes)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(FRAME)
             .max_send_buffer_size(STREAM_WINDOW as usize)
             // Against streams that are opened only to be reset (CVE-2023-44487) or to break a rule.
             .max_concurrent_reset_streams(50)

@@ -84,6 +84,36 @@ async fn old_and_new_methods_and_fields_work_while_both_versions_run() {
 }
 
 #[tokio::test]
+async fn a_method_that_not_all_versions_have_is_called_where_it_is() {
+    let (consul, url) = Consul::start().await;
+    let running = start(Gateway::new(options(&url)).unwrap()).await;
+    let (of_old, of_new) = (b"\0\0\0\0\x0a\n\x08from-old", b"\0\0\0\0\x0a\n\x08from-new");
+    for id in ["thing-a", "thing-c"] {
+        consul.register_as(id, "thing", A, reflecting::serve(reflecting::of(older()), of_old).await);
+    }
+    until(running.address, "/v1/older/1", "HTTP/1.1 200").await;
+    consul.register_as("thing-b", "thing", B, reflecting::serve(reflecting::of(newer()), of_new).await);
+    until(running.address, "/v1/newer/1", "HTTP/1.1 200").await;
+    for _ in 0..20 {
+        for (path, wanted) in [("/v1/newer/1", "from-new"), ("/v1/older/1", "from-old")] {
+            let text = fetch(running.address, path).await;
+            assert!(text.contains(wanted), "{path}: {text}");
+        }
+    }
+    // What both have is called at both.
+    for wanted in ["from-new", "from-old"] {
+        let asked = async { while !fetch(running.address, "/v1/things/1").await.contains(wanted) {} };
+        timeout(SOON, asked).await.unwrap_or_else(|_| panic!("no instance of the one that is {wanted} was asked"));
+    }
+    consul.deregister("thing-a");
+    consul.deregister("thing-c");
+    until(running.address, "/v1/older/1", "HTTP/1.1 404").await;
+    let text = fetch(running.address, "/v1/newer/1").await;
+    assert!(text.contains("from-new"), "{text}");
+    running.leave.cancel();
+}
+
+#[tokio::test]
 async fn a_version_that_cannot_be_read_takes_nothing_from_the_other() {
     let (consul, url) = Consul::start().await;
     let gateway = Gateway::new(options(&url)).unwrap();

@@ -6,7 +6,7 @@ use crate::json::{
     types::{GOOGLE_RPC, Layout},
     wire::Value,
     write::{
-        Unwritable, Writer,
+        Nested, Unwritable, Writer,
         pieces::{self, Piece},
     },
 };
@@ -15,13 +15,12 @@ impl<'t> Writer<'t> {
     /// Writes a message of a well-known type. Its layout has the fields that such a type has, and no others.
     pub(crate) fn known<'w>(
         &mut self,
-        layout: &'t Layout,
-        bytes: &'w [u8],
+        message: Nested<'t, 'w>,
         scratch: &mut Vec<Piece<'w>>,
-        depth: usize,
     ) -> Result<(), Unwritable> {
+        let Nested { layout, bytes, .. } = message;
         match layout.known {
-            Some(Known::Any) => self.any_of(layout, bytes, scratch, depth),
+            Some(Known::Any) => self.any_of(message, scratch),
             Some(Known::Timestamp) => {
                 self.time(layout, bytes, time::write_timestamp, "a time is out of the bounds of its type")
             }
@@ -29,19 +28,14 @@ impl<'t> Writer<'t> {
                 self.time(layout, bytes, time::write_duration, "a length of time is out of the bounds of its type")
             }
             Some(Known::Mask) => self.mask(layout, bytes, scratch),
-            Some(Known::Value) => self.value(layout, bytes, scratch, depth),
-            Some(Known::Struct | Known::List | Known::Wrapper) | None => self.only(layout, bytes, scratch, depth),
+            Some(Known::Value) => self.value(message, scratch),
+            Some(Known::Struct | Known::List | Known::Wrapper) | None => self.only(message, scratch),
         }
     }
 
     /// Writes a type that is its only field.
-    fn only<'w>(
-        &mut self,
-        layout: &'t Layout,
-        bytes: &'w [u8],
-        scratch: &mut Vec<Piece<'w>>,
-        depth: usize,
-    ) -> Result<(), Unwritable> {
+    fn only<'w>(&mut self, message: Nested<'t, 'w>, scratch: &mut Vec<Piece<'w>>) -> Result<(), Unwritable> {
+        let Nested { layout, bytes, depth } = message;
         let begin = scratch.len();
         pieces::read(layout, self.types, bytes, scratch)?;
         let field = &layout.fields[0];
@@ -55,13 +49,8 @@ impl<'t> Writer<'t> {
     }
 
     /// Writes what is set of a `google.protobuf.Value`; `null` if nothing is.
-    fn value<'w>(
-        &mut self,
-        layout: &'t Layout,
-        bytes: &'w [u8],
-        scratch: &mut Vec<Piece<'w>>,
-        depth: usize,
-    ) -> Result<(), Unwritable> {
+    fn value<'w>(&mut self, message: Nested<'t, 'w>, scratch: &mut Vec<Piece<'w>>) -> Result<(), Unwritable> {
+        let Nested { layout, bytes, depth } = message;
         let begin = scratch.len();
         pieces::read(layout, self.types, bytes, scratch)?;
         match scratch.get(begin).copied() {
@@ -118,13 +107,8 @@ impl<'t> Writer<'t> {
     }
 
     /// Writes a message with its type. The bytes of one that nobody knows stay bytes.
-    fn any_of<'w>(
-        &mut self,
-        layout: &'t Layout,
-        bytes: &'w [u8],
-        scratch: &mut Vec<Piece<'w>>,
-        depth: usize,
-    ) -> Result<(), Unwritable> {
+    fn any_of<'w>(&mut self, message: Nested<'t, 'w>, scratch: &mut Vec<Piece<'w>>) -> Result<(), Unwritable> {
+        let Nested { layout, bytes, depth } = message;
         let text = |place: usize| pieces::single(&layout.fields[place], bytes).map(|value| value.map(Value::bytes));
         let (url, value) = (text(0)?.unwrap_or_default(), text(1)?.unwrap_or_default());
         if url.is_empty() && value.is_empty() {
@@ -151,7 +135,7 @@ impl<'t> Writer<'t> {
         match found.or_else(|| GOOGLE_RPC.find(name).map(|layout| (&*GOOGLE_RPC, layout))) {
             Some((types, inner)) => {
                 self.types = types;
-                self.inner(inner, value, scratch, depth)?;
+                self.inner(Nested { layout: inner, bytes: value, depth }, scratch)?;
                 self.types = own;
             }
             None => {
@@ -170,18 +154,14 @@ impl<'t> Writer<'t> {
     }
 
     /// Writes the fields of a message in an `Any`, or its form in JSON as a field `value`.
-    fn inner<'w>(
-        &mut self,
-        layout: &'t Layout,
-        bytes: &'w [u8],
-        scratch: &mut Vec<Piece<'w>>,
-        depth: usize,
-    ) -> Result<(), Unwritable> {
+    fn inner<'w>(&mut self, message: Nested<'t, 'w>, scratch: &mut Vec<Piece<'w>>) -> Result<(), Unwritable> {
+        let Nested { layout, depth, .. } = message;
+        let inner = Nested { depth: depth + 1, ..message };
         if layout.known.is_none() && depth < crate::json::wire::DEEPEST {
-            return self.fields(layout, bytes, scratch, depth + 1);
+            return self.fields(inner, scratch);
         }
         self.raw(",\"value\":");
-        self.nested(layout, bytes, scratch, depth + 1)
+        self.nested(inner, scratch)
     }
 }
 
@@ -194,7 +174,10 @@ fn camel(path: &str, text: &mut String) -> Option<()> {
             '_' if up => return None,
             '_' => up = true,
             letter if up && !letter.is_ascii_lowercase() => return None,
-            letter => text.push(if std::mem::take(&mut up) { letter.to_ascii_uppercase() } else { letter }),
+            'a'..='z' | '0'..='9' | '.' | '*' => {
+                text.push(if std::mem::take(&mut up) { letter.to_ascii_uppercase() } else { letter });
+            }
+            _ => return None,
         }
     }
     (!up).then_some(())

@@ -6,7 +6,7 @@ use crate::json::{
     types::{Field, Shape},
     wire::{DEEPEST, Fields, Malformed, Value},
     write::{
-        Unwritable, Writer,
+        Nested, Unwritable, Writer,
         pieces::{Piece, is_known, is_of},
         zigzag,
     },
@@ -120,14 +120,14 @@ impl<'t> Writer<'t> {
         }
         let pieces = scratch.len() - begin;
         match (field.shape, pieces) {
-            (Shape::Message(place), 0) => self.nested(self.types.message(place), &[], scratch, depth + 1)?,
-            (Shape::Message(place), 1) => {
-                let bytes = scratch[begin].value.bytes();
-                self.nested(self.types.message(place), bytes, scratch, depth + 1)?;
+            (Shape::Message(place), 0 | 1) => {
+                let bytes = scratch[begin..].first().map_or(&[][..], |piece| piece.value.bytes());
+                self.nested(Nested { layout: self.types.message(place), bytes, depth: depth + 1 }, scratch)?;
             }
             (Shape::Message(place), _) => {
                 let whole: Vec<u8> = scratch[begin..].iter().flat_map(|piece| piece.value.bytes()).copied().collect();
-                self.nested(self.types.message(place), &whole, &mut Vec::new(), depth + 1)?;
+                let message = Nested { layout: self.types.message(place), bytes: &whole, depth: depth + 1 };
+                self.nested(message, &mut Vec::new())?;
             }
             (shape, 0) => self.zero_of(shape),
             (_, _) => self.scalar(field, scratch[scratch.len() - 1].value)?,

@@ -6,6 +6,7 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 
 use super::*;
+use crate::memory::Memory;
 
 #[tokio::test]
 async fn a_path_leads_to_no_file_and_stays_in_its_field() {
@@ -167,4 +168,35 @@ async fn an_answer_that_is_no_grpc_is_an_error_and_not_the_answer() {
     });
     let rest = send(&stub, request("GET", "/v1/items/1", &[], "")).await;
     assert!(rest.status.is_server_error() && rest.json()["code"].is_number(), "{}", rest.status);
+}
+
+#[tokio::test]
+async fn requests_and_answers_together_hold_no_more_than_they_may() {
+    let stub = shop();
+    let mut pipeline = pipeline(&stub);
+    let get = || request("GET", "/v1/items/1", &[], "");
+    let whole = pipeline.handle(get()).await.into_body().collect().await.unwrap().to_bytes().len();
+    // One answer that nobody has read yet, and half of another.
+    pipeline.memory = Memory::new(whole * 3 / 2);
+    let unread = pipeline.handle(get()).await;
+    assert_eq!((unread.status(), pipeline.memory.held()), (StatusCode::OK, whole));
+    let refused = pipeline.handle(get()).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let refused: Json = serde_json::from_slice(&refused.into_body().collect().await.unwrap().to_bytes()).unwrap();
+    assert_eq!(refused["code"], 8, "{refused}");
+    assert!(refused["message"].as_str().unwrap().contains(&format!("{} bytes", whole * 3 / 2)), "{refused}");
+
+    // A request that does not fit does not reach the service, in either form.
+    let before = stub.got.lock().unwrap().len();
+    let web = [("content-type", "application/grpc-web+proto")];
+    let long = "x".repeat(whole);
+    let answered = pipeline.handle(request("POST", "/shop.v1.ShopService/GetItem", &web, long.clone())).await;
+    assert_eq!(answered.headers()["grpc-status"], "8");
+    let answered = pipeline.handle(request("POST", "/v1/items", JSON, long)).await;
+    assert_eq!(answered.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(stub.got.lock().unwrap().len(), before);
+
+    drop(unread);
+    assert_eq!(pipeline.memory.held(), 0);
+    assert_eq!(pipeline.handle(get()).await.status(), StatusCode::OK);
 }

@@ -89,6 +89,18 @@ const ONE: &str = r#"{"name":"streams/1","text":"t1","resumeToken":"1"}"#;
 const TWO: &str = r#"{"name":"streams/1","text":"t2","resumeToken":"2"}"#;
 
 #[tokio::test]
+async fn what_was_read_of_a_line_is_held_within_the_memory_of_all() {
+    let mut pipeline = gateway(&two_events());
+    pipeline.memory = crate::memory::Memory::new(50);
+    let line = || request("POST", "/v1/streams/1:record", NDJSON, "x".repeat(51));
+    let refused = pipeline.handle(line()).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(pipeline.memory.held(), 0);
+    pipeline.memory = crate::memory::Memory::new(51);
+    assert_eq!(pipeline.handle(line()).await.status(), StatusCode::BAD_REQUEST, "it fits, and is no JSON");
+}
+
+#[tokio::test]
 async fn a_stream_is_written_in_the_form_that_accept_asks_for() {
     for (accept, kind, wanted) in [
         ("*/*", "application/json", format!("[{ONE},{TWO}]")),

@@ -70,7 +70,8 @@ impl Download {
             First::Later => self.messages.next().await,
         };
         let first = self.written == 0;
-        match message.and_then(|message| message.map(|message| self.write(&message)).transpose()) {
+        let written = message.map_err(|failure| failure.status);
+        match written.and_then(|message| message.map(|message| self.write(&message)).transpose()) {
             Ok(Some(piece)) => {
                 self.written += 1;
                 Some(piece)
@@ -105,7 +106,7 @@ pub(crate) fn raw(binding: Arc<Binding>, first: Bytes, messages: Messages) -> Bo
         futures::stream::try_unfold((binding, Some(first), messages), async |(binding, first, mut messages)| {
             let data = match first {
                 Some(data) => data,
-                None => match messages.next().await? {
+                None => match messages.next().await.map_err(|failure| failure.status)? {
                     Some(message) => transcode::take_raw(&binding, &message)?.data,
                     None => return Ok::<_, Status>(None),
                 },

@@ -35,6 +35,11 @@ impl Lines {
         !self.read.is_empty()
     }
 
+    /// Returns how many bytes were taken and not returned as lines.
+    pub(crate) fn unread(&self) -> usize {
+        self.read.len()
+    }
+
     /// Returns the next line that is there and is not blank.
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, TooLong> {
         loop {

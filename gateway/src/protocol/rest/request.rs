@@ -7,14 +7,13 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Version,
     header::{CONTENT_ENCODING, CONTENT_TYPE},
 };
-use http_body_util::Full;
 use tonic::{Code, body::Body};
 
 use crate::{
-    body,
-    config::Limits,
+    body::{self, Whole},
     error::Failure,
     json::Encoder,
+    memory::Bounds,
     metadata,
     protocol::rest::{broken::Broken, form, head::Head, upload},
     schema::BodyRule,
@@ -28,7 +27,7 @@ const TIMEOUT: &str = "x-server-timeout";
 pub(crate) async fn decode(
     head: Head,
     sent: Body,
-    limits: &Limits,
+    bounds: Bounds<'_>,
     broken: &Arc<Broken>,
 ) -> Result<Request<Body>, Failure> {
     let place = head.binding.body.place().to_owned();
@@ -40,12 +39,14 @@ pub(crate) async fn decode(
         if !transcode::takes_raw(&head.binding) && head.binding.body != BodyRule::None {
             check_media_type(&head.parts.headers, true).map_err(|failure| failure.of_field(&place))?;
         }
-        upload::stream(head, sent, limits, Arc::clone(broken))
+        upload::stream(head, sent, bounds, Arc::clone(broken))
     } else {
-        let read = body::collect(sent, &head.parts.headers, limits.body_bytes, limits.body_timeout).await;
-        let body = read.map_err(|failure| failure.of_field(&place))?;
+        let read = body::collect(sent, &head.parts.headers, bounds.limits.body_bytes, bounds).await;
+        let (body, mut share) = read.map_err(|failure| failure.of_field(&place))?.joined();
         let message = message(&head, body).map_err(|failure| failure.of_field(&place))?;
-        Body::new(Full::new(transcode::frame(&message)?))
+        let frame = transcode::frame(&message)?;
+        share.hold(frame.len())?;
+        Body::new(Whole::new(frame, share))
     };
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;

@@ -4,13 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Response, StatusCode,
+    HeaderValue, Response,
     header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
 };
 use tonic::body::Body;
 
 use crate::{
+    body::Whole,
     error::Failure,
+    memory::Memory,
     metadata,
     protocol::{
         messages::Messages,
@@ -35,19 +37,25 @@ pub(crate) async fn encode(
     (form, metadata): (Form, Metadata),
     response: Response<Body>,
     broken: &Arc<Broken>,
+    memory: &Memory,
 ) -> Result<Response<Body>, Failure> {
     let (head, body) = response.into_parts();
-    let mut messages = Messages::new(&head.headers, body)?;
+    let mut messages = Messages::new(&head.headers, body, memory.share())?;
     let raw = transcode::gives_raw(binding);
     let mut answer = match (binding.method.descriptor.is_server_streaming(), raw) {
         (false, raw) => {
-            let message = messages.only().await.map_err(|error| metadata.joined(error, &head.headers))?;
-            let mut answer = if raw {
+            let joined =
+                |failure: Failure| Failure { status: metadata.joined(failure.status, &head.headers), ..failure };
+            let (message, mut share) = messages.only().await.map_err(joined)?;
+            let (content_type, written) = if raw {
                 let Raw { content_type, data } = transcode::take_raw(binding, &message)?;
-                answer::raw(media_type(&content_type), data)
+                (media_type(&content_type), data)
             } else {
-                answer::json(StatusCode::OK, transcode::write(binding, &message)?)
+                let json = Bytes::from(transcode::write(binding, &message)?);
+                share.hold(json.len())?;
+                (answer::JSON, json)
             };
+            let mut answer = answer::whole(content_type, Whole::new(written, share));
             metadata.add(&mut answer, messages.trailers());
             answer
         }

@@ -9,19 +9,20 @@ use http_body_util::{BodyExt as _, StreamBody};
 use tonic::{Code, Status, body::Body};
 
 use crate::{
-    config::Limits,
     error::Failure,
     json::Encoder,
+    memory::{Bounds, Share},
     protocol::rest::{broken::Broken, head::Head, lines::Lines},
     schema::BodyRule,
     transcode::{self, Raw},
 };
 
 /// Reads messages as the service takes them: nothing is read ahead.
-pub(crate) fn stream(head: Head, sent: Body, limits: &Limits, broken: Arc<Broken>) -> Body {
+pub(crate) fn stream(head: Head, sent: Body, bounds: Bounds<'_>, broken: Arc<Broken>) -> Body {
     let raw = transcode::takes_raw(&head.binding);
-    let lines = Lines::new(limits.body_bytes);
-    let upload = Upload { head, sent, lines, raw, time: limits.body_timeout, count: 0, ended: false };
+    let Bounds { limits, memory } = bounds;
+    let (lines, share) = (Lines::new(limits.body_bytes), memory.share());
+    let upload = Upload { head, sent, lines, share, raw, time: limits.body_timeout, count: 0, ended: false };
     let frames = futures::stream::unfold(Some((upload, broken)), async |state| {
         let (mut upload, broken) = state?;
         let next = upload.next().await.and_then(|message| Ok(message.map(|m| transcode::frame(&m)).transpose()?));
@@ -40,6 +41,8 @@ struct Upload {
     head: Head,
     sent: Body,
     lines: Lines,
+    /// Holds what was read and is not passed on yet.
+    share: Share,
     raw: bool,
     time: Duration,
     count: u64,
@@ -71,10 +74,9 @@ impl Upload {
             if let Some(line) = self.lines.next().map_err(|_| Failure::too_large(self.lines.most()))? {
                 return Ok(Some(line));
             }
-            match self.chunk(self.lines.begun()).await? {
-                Some(chunk) => self.lines.push(&chunk),
-                None => return Ok(self.lines.last()),
-            }
+            let Some(chunk) = self.chunk(self.lines.begun()).await? else { return Ok(self.lines.last()) };
+            self.lines.push(&chunk);
+            self.share.hold(self.lines.unread())?;
         }
     }
 

@@ -46,7 +46,7 @@ fn the_older_keeps_a_route_that_two_claim() {
 fn the_older_keeps_a_service_that_two_claim() {
     let both = |a, b| states(vec![("a", read("a", a, SHOP)), ("b", read("b", b, SHOP))]);
     let target = |schema: &Schema| match schema.target("/shop.v1.ShopService/GetItem") {
-        Ok(Target::Service(service, _)) => service.to_string(),
+        Ok(Target::Service { method, .. }) => method.service.to_string(),
         other => format!("{other:?}"),
     };
     let first = Schema::build(&both(1, 0), true, &Schema::default());

@@ -1,4 +1,6 @@
-//! What a pick sees of a cluster, and which endpoint it would take: for people.
+//! What a pick sees of a cluster, and which endpoint it would take: for people, and for the spans of what is traced.
+
+use std::fmt;
 
 use serde::Serialize;
 use tokio::time::Instant;
@@ -6,6 +8,7 @@ use tokio::time::Instant;
 use crate::{
     client::{
         balance::Scene as _,
+        call::Call,
         cluster::{
             Cluster,
             picker::{View, Wanted},
@@ -16,6 +19,9 @@ use crate::{
     },
     policy::cluster::{Balance, ClusterPolicy},
 };
+
+/// So many candidates a span tells of: what is traced of a large cluster stays small.
+const TRACED: usize = 16;
 
 /// What is known of the instances of a service.
 #[derive(Clone, Debug, Serialize)]
@@ -89,16 +95,39 @@ impl State {
     }
 }
 
+/// On one line, for what has no table.
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, state, cost, in_flight, last_resort, .. } = self;
+        let resort = if *last_resort { ", a last resort" } else { "" };
+        write!(f, "{name}: {}{resort}, cost {cost}, {in_flight} in flight", state.name())
+    }
+}
+
 impl Cluster {
     /// Returns what a pick for a call with this hash would see now. Nothing changes by asking.
     pub(crate) fn candidates(&self, hash: Option<u64>) -> Candidates {
+        self.first_candidates(usize::MAX, hash)
+    }
+
+    /// Tells the span of an attempt, if there is one, what its pick will see.
+    pub(super) fn trace(&self, call: &Call) {
+        if !call.span.is_recorded() {
+            return;
+        }
+        let Candidates { balance, candidates, .. } = self.first_candidates(TRACED, call.hash);
+        call.span.set("selvedge.balance", format!("{balance:?}"));
+        call.span.set_lines("selvedge.candidates", candidates.iter().map(ToString::to_string));
+    }
+
+    fn first_candidates(&self, most: usize, hash: Option<u64>) -> Candidates {
         let (shared, now) = (&self.shared, Instant::now());
         let policy = shared.picker.policy().load();
         let (known, held) = (shared.endpoints.load(), shared.held.load());
-        let wanted = Wanted { tried: &[], hash };
+        let wanted = Wanted { hash, ..Wanted::default() };
         let seen = |set: &Set, last_resort| -> Vec<Candidate> {
             let view = shared.picker.view(set, wanted, now, &policy);
-            (0..set.members().len()).map(|at| candidate(&view, (set, at), &policy, last_resort)).collect()
+            (0..set.members().len().min(most)).map(|at| candidate(&view, (set, at), &policy, last_resort)).collect()
         };
         let mut candidates = known.as_deref().map_or_else(Vec::new, |set| seen(set, false));
         candidates.extend(seen(&held, true));

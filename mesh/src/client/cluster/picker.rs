@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::{
     client::{
         balance::{self, Fitness, Price, Scene, group::Group},
-        call::EndpointId,
+        call::{EndpointId, Tagged},
         cluster::set::{Member, Set, Table},
         endpoint::Endpoint,
         key,
@@ -58,6 +58,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) tried: &'a [EndpointId],
     /// Where the call belongs, if a hash says so.
     pub(crate) hash: Option<u64>,
+    /// Which endpoints it may go to, if not to all.
+    pub(crate) tagged: Option<&'a Tagged>,
 }
 
 impl Picker {
@@ -223,8 +225,8 @@ pub(crate) struct View<'a> {
 
 impl Scene for View<'_> {
     fn fitness(&self, at: usize) -> Fitness {
-        let endpoint = &self.set.members()[at].endpoint;
-        if !endpoint.is_ready() {
+        let Member { endpoint, facts, .. } = &self.set.members()[at];
+        if !endpoint.is_ready() || self.wanted.tagged.is_some_and(|tagged| !tagged.admits(&facts.tags)) {
             return Fitness::Unready;
         }
         if !self.panicking && endpoint.standing.see(self.now) == Seen::Out {

@@ -49,6 +49,7 @@ pub(crate) struct Facts {
     pub(crate) zone: Option<String>,
     /// It is in the own zone.
     pub(crate) is_near: bool,
+    pub(crate) tags: Vec<String>,
     hashes: (u64, u64),
 }
 
@@ -79,7 +80,8 @@ impl Facts {
         let key = instance.meta.get(HASH_KEY).unwrap_or(&instance.id).as_bytes();
         let zone = instance.zone.clone();
         let is_near = zone.is_some() && zone.as_deref() == own_zone;
-        Self { weight: instance.weight, zone, is_near, hashes: (key::hash(key), key::second_hash(key)) }
+        let (tags, hashes) = (instance.tags.clone(), (key::hash(key), key::second_hash(key)));
+        Self { weight: instance.weight, zone, is_near, tags, hashes }
     }
 
     /// Its key for rendezvous hashing.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     client::{
-        call::Route,
+        call::{Route, Tagged},
         changes::Changes,
         cluster::{
             held::Held,
@@ -72,12 +72,16 @@ impl Shared {
     /// than `client.endpoint_wait` after the last was there or another joined.
     pub(super) async fn wait(&self, route: &Route, wanted: Wanted<'_>) -> Result<Picked, Failure> {
         let deadline = route.deadline.map(|deadline| deadline.at);
-        let mut changed = self.changed.follow();
+        let (mut changed, mut since) = (self.changed.follow(), None);
         loop {
             if let Some(picked) = self.pick(wanted) {
                 return Ok(picked);
             }
-            let patience = self.patience(route.wait_for_ready);
+            let patience = match &route.tagged {
+                None => self.patience(route.wait_for_ready),
+                // Others may be ready: that there is none for it is the affair of the call alone.
+                Some(_) => self.patience_from(&mut since, route.wait_for_ready),
+            };
             let until = deadline.into_iter().chain(patience).min();
             let late = async {
                 match until {
@@ -88,19 +92,24 @@ impl Shared {
             tokio::select! {
                 biased;
                 () = changed.changed() => {}
-                () = late => return Err(self.nowhere(patience)),
+                () = late => return Err(self.nowhere(patience, route.tagged.as_ref())),
             }
         }
     }
 
     /// Returns until when a call waits for a ready endpoint, apart from its own deadline.
     pub(super) fn patience(&self, wait_for_ready: bool) -> Option<Instant> {
+        self.patience_from(&mut self.none_since(), wait_for_ready)
+    }
+
+    /// Returns the same where the wait began at `since`, or begins now.
+    fn patience_from(&self, since: &mut Option<Instant>, wait_for_ready: bool) -> Option<Instant> {
         let answered = self.endpoints.load().is_some();
         if !answered || wait_for_ready {
             return None;
         }
         // One that no clock can tell has no end.
-        self.none_since().get_or_insert_with(Instant::now).checked_add(self.config.endpoint_wait)
+        since.get_or_insert_with(Instant::now).checked_add(self.config.endpoint_wait)
     }
 
     pub(super) fn none_since(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -131,7 +140,7 @@ impl Shared {
     }
 
     /// Says why a call went nowhere: no answer of the registry, no instance, or none that can be connected.
-    pub(super) fn nowhere(&self, patience: Option<Instant>) -> Failure {
+    pub(super) fn nowhere(&self, patience: Option<Instant>, tagged: Option<&Tagged>) -> Failure {
         let Self { service, resolver, .. } = self;
         let registry = resolver.describe_source(service);
         let expired = patience.is_none_or(|at| Instant::now() < at);
@@ -142,6 +151,10 @@ impl Shared {
         let text = match self.endpoints.load().as_deref().map(Set::members) {
             None => format!("{registry} has not said yet where {service:?} is"),
             Some([]) => format!("no instance of {service:?} is registered at {registry}"),
+            Some(all) if tagged.is_some_and(|tagged| all.iter().all(|one| !tagged.admits(&one.facts.tags))) => {
+                let (count, tags) = (all.len(), tagged.map(Tagged::tags).unwrap_or_default().join(" or "));
+                format!("none of the {count} instances of {service:?} at {registry} has the tag {tags}")
+            }
             Some(all) => {
                 let reason = |Member { endpoint, .. }: &Member| {
                     let error = endpoint.last_error().unwrap_or_else(|| "not connected yet".into());

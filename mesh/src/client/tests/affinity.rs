@@ -9,10 +9,11 @@ use std::{
     time::Duration,
 };
 
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::support::{PATH, Raws, Stub, World, echo, eventually, refuse, world_of};
 use crate::{
+    client::call::Tagged,
     config::Config,
     discovery::Instance,
     policy::{
@@ -189,4 +190,42 @@ async fn a_copy_is_marked_on_the_wire() {
     let mut seen = seen.lock().unwrap().clone();
     seen.sort_unstable();
     assert_eq!(seen, [false, true]);
+}
+
+/// Calls as [`World::call`] does, and only where an instance has one of these tags.
+async fn call_tagged(world: &World, tags: &[&str]) -> Result<(), Status> {
+    let mut client = tonic::client::Grpc::new(world.channel.clone());
+    client.ready().await.unwrap();
+    let mut request = tonic::Request::new("hello".into());
+    request.extensions_mut().insert(Tagged::any(tags.iter().map(|tag| (*tag).to_owned())));
+    client.unary(request, PATH, Raws).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_call_for_a_tag_goes_only_where_it_is() {
+    for balance in [Balance::PeakEwma, Balance::RoundRobin, Balance::RingHash, Balance::Maglev] {
+        let stubs = stubs::<4>().await;
+        let policy = ClusterPolicy { balance, ..ClusterPolicy::default() };
+        let world = world_of(&Config::new("test"), policy);
+        let tagged = |at: usize, tag: &str| instance(&stubs[at], |one| one.tags = vec!["grpc".into(), tag.into()]);
+        let old = |at: usize| tagged(at, "old");
+        world.tell(vec![old(0), old(1), old(2), old(3)]);
+        warm(&world, &stubs).await;
+        // It waits for `client.endpoint_wait`, by whatever its service is balanced.
+        if balance == Balance::PeakEwma {
+            let error = call_tagged(&world, &["new", "newer"]).await.unwrap_err();
+            assert_eq!(error.code(), Code::Unavailable);
+            assert!(error.message().contains("has the tag new or newer"), "{error}");
+        }
+        world.call().await.expect("others go on");
+
+        world.tell(vec![old(0), old(1), old(2), tagged(3, "new")]);
+        let before = stubs.iter().map(Stub::served).collect::<Vec<_>>();
+        while call_tagged(&world, &["new"]).await.is_err() {}
+        for _ in 0..20 {
+            call_tagged(&world, &["new", "newer"]).await.unwrap();
+        }
+        let got = stubs.iter().zip(before).map(|(stub, before)| stub.served() - before).collect::<Vec<_>>();
+        assert_eq!(got, [0, 0, 0, 21], "{balance:?}");
+    }
 }

@@ -1,5 +1,5 @@
 //! A service gets a new schema, instance by instance, under steady calls by JSON and by gRPC-Web: old and new fields
-//! work all the while.
+//! work all the while, and a new method from when the gateway knows of it.
 
 mod notes;
 
@@ -73,6 +73,8 @@ struct Shared {
     made: AtomicU64,
     /// How many calls with the new field were answered by instances of the old and of the new version.
     answered: [AtomicU64; 2],
+    /// How many calls of the new method were answered.
+    painted: AtomicU64,
     failures: Mutex<Vec<String>>,
 }
 
@@ -84,6 +86,7 @@ impl Callers {
             is_open: AtomicBool::new(false),
             made: AtomicU64::new(0),
             answered: Default::default(),
+            painted: AtomicU64::new(0),
             failures: Mutex::default(),
         });
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
@@ -92,6 +95,18 @@ impl Callers {
             tasks.spawn(async move {
                 while !stop.is_cancelled() {
                     shared.call(number % 2 == 0, number % 4 < 2).await;
+                }
+            });
+        }
+        for json in [true, false] {
+            let (shared, stop) = (Arc::clone(&shared), stop.clone());
+            tasks.spawn(async move {
+                // Nobody can call it before: there is no such method.
+                while !stop.is_cancelled() && !shared.is_open.load(Ordering::Acquire) {
+                    tokio::task::yield_now().await;
+                }
+                while !stop.is_cancelled() {
+                    shared.paint(json).await;
                 }
             });
         }
@@ -122,8 +137,10 @@ impl Callers {
         let counts = self.shared.answered.each_ref().map(|count| count.load(Ordering::Relaxed));
         let made = self.shared.made.load(Ordering::Relaxed);
         println!(
-            "schema: {made} calls; with the new field {} answered by the old version, {} by the new",
-            counts[0], counts[1]
+            "schema: {made} calls; with the new field {} answered by the old version, {} by the new; of the new method {}",
+            counts[0],
+            counts[1],
+            self.shared.painted.load(Ordering::Relaxed)
         );
         Ok(self.shared.failures.lock().expect("no caller panicked").clone())
     }
@@ -150,20 +167,38 @@ impl Shared {
         }
     }
 
-    /// Fails until both versions have answered calls with the new field.
+    /// Calls the method that only the new version has, and notes what came of it.
+    async fn paint(&self, json: bool) {
+        let painted =
+            if json { self.json_at("/v1/notes:paint", true).await } else { self.web_at(notes::PAINT, true).await };
+        match painted {
+            Ok(Version::New) => _ = self.painted.fetch_add(1, Ordering::Relaxed),
+            wrong => {
+                let form = if json { "json" } else { "grpc-web" };
+                self.failures.lock().expect("no caller panicked").push(format!("{form}, new method: {wrong:?}"));
+            }
+        }
+    }
+
+    /// Fails until both versions have answered calls with the new field, and the new method was called.
     fn both_answer(&self) -> anyhow::Result<()> {
         let counts = self.answered.each_ref().map(|count| count.load(Ordering::Relaxed));
-        ensure!(counts.iter().all(|count| *count > 0), "{counts:?}");
+        let painted = self.painted.load(Ordering::Relaxed);
+        ensure!(counts.iter().all(|count| *count > 0) && painted >= 50, "{counts:?}, {painted} painted");
         Ok(())
     }
 
     /// Writes a note by JSON; tells which version answered.
     async fn by_json(&self, with_new: bool) -> anyhow::Result<Version> {
+        self.json_at("/v1/notes", with_new).await
+    }
+
+    async fn json_at(&self, path: &str, with_new: bool) -> anyhow::Result<Version> {
         let mut note = json!({"id": "n", "text": "old words"});
         if with_new {
             note["color"] = json!("red");
         }
-        let response = self.http.post(format!("{}/v1/notes", self.gateway)).json(&note).send().await?;
+        let response = self.http.post(format!("{}{path}", self.gateway)).json(&note).send().await?;
         let status = response.status();
         let text = response.text().await?;
         ensure!(status == 200, "HTTP {status}: {text}");
@@ -175,9 +210,13 @@ impl Shared {
 
     /// Writes a note by gRPC-Web, as a client that was generated of either schema; tells which version answered.
     async fn by_grpc_web(&self, with_new: bool) -> anyhow::Result<Version> {
+        self.web_at(notes::WRITE, with_new).await
+    }
+
+    async fn web_at(&self, path: &'static str, with_new: bool) -> anyhow::Result<Version> {
         let color = if with_new { "red" } else { "" };
         let note = Note { id: "n".into(), text: "old words".into(), served_by: 0, color: color.into() };
-        let answer = grpc_web::unary::<Note>(&self.http, &self.gateway, notes::WRITE, &note, Encoding::Binary).await?;
+        let answer = grpc_web::unary::<Note>(&self.http, &self.gateway, path, &note, Encoding::Binary).await?;
         ensure!(answer.status == 0, "{} {}", answer.status, answer.text);
         check(&answer.message.context("no message")?, with_new)
     }

@@ -17,6 +17,8 @@ use crate::stack::path;
 /// The method by which a note is given and got back. It may not be sent twice.
 pub(super) const WRITE: &str = "/rolling.v1.NoteService/WriteNote";
 const READ: &str = "/rolling.v1.NoteService/ReadNote";
+/// A method of the newer version alone.
+pub(super) const PAINT: &str = "/rolling.v1.NoteService/PaintNote";
 
 const PROTO: &str = r#"
 syntax = "proto3";
@@ -31,14 +33,21 @@ service NoteService {
   rpc WriteNote(Note) returns (Note) {
     option (google.api.http) = {post: "/v1/notes" body: "*"};
   }
+  // and more methods
 }
 
 message Note {
   string id = 1;
   string text = 2;
   int32 served_by = 3;
-  // and more
+  // and more fields
 }
+"#;
+
+const PAINTING: &str = r#"
+  rpc PaintNote(Note) returns (Note) {
+    option (google.api.http) = {post: "/v1/notes:paint" body: "*"};
+  }
 "#;
 
 /// Which schema an instance has.
@@ -60,7 +69,9 @@ impl Version {
     fn descriptors(self) -> anyhow::Result<&'static [u8]> {
         let text = match self {
             Self::Old => PROTO.to_owned(),
-            Self::New => PROTO.replace("// and more", "string color = 4;"),
+            Self::New => {
+                PROTO.replace("// and more methods", PAINTING).replace("// and more fields", "string color = 4;")
+            }
         };
         let folder = TempDir::new()?;
         std::fs::write(folder.path().join("notes.proto"), text)?;
@@ -96,7 +107,11 @@ impl Node {
         config.registry.address = registry.into();
         let mesh = Mesh::builder(config).descriptors(version.descriptors()?).build()?;
         let answer = move |sent: Bytes| async move { answer(version, &sent) };
-        let routes = Routes::from(Router::new().route(WRITE, post(answer)).route(READ, post(answer)));
+        let mut router = Router::new().route(WRITE, post(answer)).route(READ, post(answer));
+        if version == Version::New {
+            router = router.route(PAINT, post(answer));
+        }
+        let routes = Routes::from(router);
         let (leave, left) = oneshot::channel::<()>();
         let (ready, is_ready) = oneshot::channel::<SocketAddr>();
         let serve = mesh.serve(routes).until(async { _ = left.await }).on_ready(|at| _ = ready.send(at));
