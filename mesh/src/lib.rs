@@ -39,7 +39,7 @@ mod thread;
 
 pub use crate::{
     channel::{Channel, explain::Explanation},
-    client::call::CallOptions,
+    client::call::{CallOptions, Tagged},
     config::{
         AdminConfig, ClientConfig, Config, DiscoveryConfig, LoginConfig, OtlpConfig, PolicyConfig, RegistryConfig,
         Secret, ServerConfig, TelemetryConfig, TracesConfig,
@@ -58,7 +58,7 @@ pub use crate::{
         document::{Document, document_schema},
         hash_field::HashField,
         hedge::HedgePolicy,
-        method::{Idempotency, MethodPolicy, Origin, Policy, Sourced},
+        method::{Idempotency, MethodPolicy, Origin, Policy, Priority, Sourced},
         mirror::MirrorPolicy,
     },
     server::{ConnectInfo, Serve},

@@ -58,7 +58,7 @@ impl Picks {
 
     /// Picks for one attempt, and gives the endpoint up at once. Returns whether there was one.
     pub fn pick(&self, hash: Option<u64>) -> bool {
-        self.picker.pick(&self.set, Wanted { tried: &[], hash }).is_some()
+        self.picker.pick(&self.set, Wanted { hash, ..Wanted::default() }).is_some()
     }
 }
 

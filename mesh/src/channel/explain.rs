@@ -170,8 +170,7 @@ impl fmt::Display for Explanation {
         writeln!(f, "policy of the instances")?;
         values(f, cluster)?;
         document.fmt(f)?;
-        let budget::Balance { calls, retries, allowed } = retry_budget;
-        writeln!(f, "retries: {retries} of {allowed} that the budget allows, with {calls} calls, in the last 10 s\n")?;
+        writeln!(f, "retries: {retry_budget}\n")?;
         tell(f, instances)
     }
 }

@@ -1,8 +1,11 @@
 //! How many retries a service may be sent: a share of its calls, and a few a second besides.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde::Serialize;
@@ -73,6 +76,13 @@ pub(crate) struct Balance {
     pub(crate) calls: u64,
     pub(crate) retries: u64,
     pub(crate) allowed: u64,
+}
+
+impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { calls, retries, allowed } = self;
+        write!(f, "{retries} of {allowed} that the budget allows, with {calls} calls, in the last {WINDOW} s")
+    }
 }
 
 fn allowance(policy: BudgetPolicy, calls: u64) -> u64 {

@@ -18,7 +18,7 @@ use crate::{
         outcome::{Failure, Outcome},
     },
     error::ErrorKind,
-    policy::{cluster::LimitPolicy, live::Live},
+    policy::{cluster::LimitPolicy, live::Live, method::Priority},
 };
 
 /// Bounds what passes. A place is taken until the body of the answer ended or was dropped.
@@ -38,15 +38,21 @@ pub(crate) struct LimitLayer {
 struct Gate {
     policy: Live,
     taken: AtomicUsize,
+    /// Those that wait, by their priority.
+    queues: [Queue; 3],
+}
+
+/// Those of one priority that wait.
+#[derive(Debug, Default)]
+struct Queue {
     waiting: AtomicUsize,
-    /// Told when a place is given back that somebody waits for.
+    /// Told when a place is given back that one of them may have.
     freed: Notify,
 }
 
 impl LimitLayer {
     pub(crate) fn new(policy: Live) -> Self {
-        let (taken, waiting, freed) = (AtomicUsize::new(0), AtomicUsize::new(0), Notify::new());
-        Self { gate: Arc::new(Gate { policy, taken, waiting, freed }) }
+        Self { gate: Arc::new(Gate { policy, taken: AtomicUsize::new(0), queues: Default::default() }) }
     }
 }
 
@@ -60,12 +66,13 @@ impl<S> Layer<S> for LimitLayer {
 
 impl<S: Stop> Stop for Limited<S> {
     fn call(&self, call: Call) -> AnswerFuture {
-        if let Some(place) = self.gate.take_in_turn() {
+        let priority = call.route.policy.priority.value;
+        if let Some(place) = self.gate.take_in_turn(priority) {
             return hold(self.inner.call(call), place).boxed();
         }
         let (gate, inner) = (Arc::clone(&self.gate), Arc::clone(&self.inner));
         async move {
-            let place = gate.wait(&call.route.service).await?;
+            let place = gate.wait(priority, &call.route.service).await?;
             hold(inner.call(call), place).await
         }
         .boxed()
@@ -78,21 +85,23 @@ async fn hold(answer: AnswerFuture, place: Place) -> Answer {
 }
 
 impl Gate {
-    /// Takes a place, if one is free and nobody waits for it.
-    fn take_in_turn(self: &Arc<Self>) -> Option<Place> {
-        if self.waiting.load(Ordering::SeqCst) == 0 { self.take() } else { None }
+    /// Takes a place, if one is free and nobody waits for it who goes before.
+    fn take_in_turn(self: &Arc<Self>, priority: Priority) -> Option<Place> {
+        let before = &self.queues[priority as usize..];
+        let first = before.iter().all(|queue| queue.waiting.load(Ordering::SeqCst) == 0);
+        if first { self.take(priority) } else { None }
     }
 
-    /// Waits for a place, behind those that wait already, if there are not too many.
-    async fn wait(self: Arc<Self>, service: &str) -> Result<Place, Failure> {
-        let Some(_waiting) = Waiting::join(&self) else { return Err(self.full(service)) };
+    /// Waits for a place, behind those of its priority that wait already, if there are not too many.
+    async fn wait(self: Arc<Self>, priority: Priority, service: &str) -> Result<Place, Failure> {
+        let Some(_waiting) = Waiting::join(&self, priority) else { return Err(self.full(service)) };
         let mut changed = self.policy.changed();
         loop {
-            let freed = self.freed.notified();
+            let freed = self.queues[priority as usize].freed.notified();
             tokio::pin!(freed);
             // From here on nothing that is freed is missed.
             freed.as_mut().enable();
-            if let Some(place) = self.take() {
+            if let Some(place) = self.take(priority) {
                 return Ok(place);
             }
             tokio::select! {
@@ -104,12 +113,29 @@ impl Gate {
     }
 
     /// Without a lock: most calls find a place.
-    fn take(self: &Arc<Self>) -> Option<Place> {
+    fn take(self: &Arc<Self>, priority: Priority) -> Option<Place> {
         // Without a limit places are counted too: there may be one before they are given back.
-        let most = self.policy.load().limit.map_or(usize::MAX, |limit| limit.concurrency.max(1));
+        let all = self.places();
+        let most = if priority == Priority::Low { (all - all / 10).min((all - 1).max(1)) } else { all };
         let more = |taken: usize| (taken < most).then_some(taken + 1);
         self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
         Some(Place { gate: Arc::clone(self) })
+    }
+
+    fn places(&self) -> usize {
+        self.policy.load().limit.map_or(usize::MAX, |limit| limit.concurrency.max(1))
+    }
+
+    fn has_room(&self) -> bool {
+        self.taken.load(Ordering::SeqCst) < self.places()
+    }
+
+    /// Tells the first of those that wait that there may be a place.
+    fn tell(&self) {
+        let first = self.queues.iter().rev().find(|queue| queue.waiting.load(Ordering::SeqCst) > 0);
+        if let Some(queue) = first {
+            queue.freed.notify_one();
+        }
     }
 
     /// It is not sent, and not tried again: that would be more load for who has enough (gRFC A32).
@@ -132,28 +158,36 @@ struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.gate.taken.fetch_sub(1, Ordering::SeqCst);
-        if self.gate.waiting.load(Ordering::SeqCst) > 0 {
-            self.gate.freed.notify_one();
-        }
+        self.gate.tell();
     }
 }
 
 /// One that waits; dropping it leaves the queue.
 struct Waiting<'a> {
     gate: &'a Gate,
+    queue: &'a Queue,
 }
 
 impl<'a> Waiting<'a> {
-    fn join(gate: &'a Gate) -> Option<Self> {
-        let queue = gate.policy.load().limit.map_or(usize::MAX, |limit| limit.queue);
-        let more = |waiting: usize| (waiting < queue).then_some(waiting + 1);
-        gate.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok().map(|_| Self { gate })
+    fn join(gate: &'a Gate, priority: Priority) -> Option<Self> {
+        let most = gate.policy.load().limit.map_or(usize::MAX, |limit| limit.queue);
+        let own = &gate.queues[priority as usize];
+        let others = || gate.queues.iter().filter(|queue| !std::ptr::eq(*queue, own));
+        let more = |waiting: usize| {
+            let all = others().map(|queue| queue.waiting.load(Ordering::SeqCst)).sum::<usize>() + waiting;
+            (all < most).then_some(waiting + 1)
+        };
+        own.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok().map(|_| Self { gate, queue: own })
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.gate.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.queue.waiting.fetch_sub(1, Ordering::SeqCst);
+        // It may have been told of a place that it did not take. Who is told in vain loses its turn.
+        if self.gate.has_room() {
+            self.gate.tell();
+        }
     }
 }
 

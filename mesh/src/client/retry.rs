@@ -108,6 +108,10 @@ async fn attempts<S: Stop>(inner: Arc<S>, parts: Arc<Parts>, mut call: Call) -> 
     if call.previous == 0 {
         parts.budget.deposit(Instant::now());
     }
+    if call.span.is_recorded() {
+        let standing = parts.budget.standing(parts.policy.load().retry_budget, Instant::now());
+        call.span.set("selvedge.retry_budget", standing.to_string());
+    }
     call.body = replay.next().unwrap_or_default();
     loop {
         let traffic = Arc::clone(&call.traffic);

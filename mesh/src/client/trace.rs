@@ -93,6 +93,13 @@ fn begin_call(tracer: &Tracer, call: &mut Call) -> Span {
     let above = call.route.trace;
     let span = tracer.begin(SpanKind::Client, above, || method_span("Sent", call.route.path.path()));
     let place = span.context().or(above).unwrap_or_else(TraceContext::root);
+    if span.is_recorded() {
+        let rows = call.route.policy.rows().into_iter();
+        span.set_lines(
+            "selvedge.policy",
+            rows.map(|(name, sourced)| format!("{name} = {} ({})", sourced.value, sourced.origin)),
+        );
+    }
     // Nobody else has the route yet.
     Arc::make_mut(&mut call.route).trace = Some(place);
     place.to_headers(&mut call.headers);

@@ -24,6 +24,20 @@ pub enum Idempotency {
     NoSideEffects,
 }
 
+/// Which calls go first where the calls under way at one service are bounded (`limit`).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// It waits behind all others, and leaves a tenth of the places to them, one at least of several: for what nobody
+    /// waits for.
+    Low,
+    /// In the order in which they come.
+    #[default]
+    Normal,
+    /// It waits before all others.
+    High,
+}
+
 /// What one origin says of a method; what it does not say stays as it is.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -61,6 +75,8 @@ pub struct MethodPolicy {
     pub hedge: Option<HedgePolicy>,
     /// The field of the request by which calls are hashed, where their service is called by hash.
     pub hash_field: Option<HashField>,
+    /// Which calls go first where those under way are bounded.
+    pub priority: Option<Priority>,
 }
 
 /// Where a value of a policy comes from; later ones go before earlier ones.
@@ -114,6 +130,8 @@ pub struct Policy {
     pub hedge: Sourced<Option<HedgePolicy>>,
     /// The field by which calls are hashed.
     pub hash_field: Sourced<Option<HashField>>,
+    /// Which calls go first.
+    pub priority: Sourced<Priority>,
 }
 
 /// Most attempts of one call (gRFC A6).
@@ -134,6 +152,7 @@ impl Policy {
             stream_idle_timeout: built_in(None),
             hedge: built_in(None),
             hash_field: built_in(None),
+            priority: built_in(Priority::Normal),
         }
     }
 
@@ -151,6 +170,7 @@ impl Policy {
         lay(&mut self.stream_idle_timeout, origin, said.stream_idle_timeout.map(Some));
         lay(&mut self.hedge, origin, said.hedge.map(Some));
         lay(&mut self.hash_field, origin, said.hash_field.map(Some));
+        lay(&mut self.priority, origin, said.priority);
         self
     }
 
@@ -191,6 +211,11 @@ impl Policy {
         let hedge = |hedge: HedgePolicy| format!("{} attempts", hedge.max_attempts);
         let (hedge, field) = (self.hedge.value.map(hedge), self.hash_field.value.map(|field| field.to_string()));
         let none = || "none".to_owned();
+        let priority = match self.priority.value {
+            Priority::Low => "low",
+            Priority::Normal => "normal",
+            Priority::High => "high",
+        };
         let rows = [
             ("idempotency", level.to_owned(), idempotency.origin),
             ("deadline", time(deadline.value), deadline.origin),
@@ -203,6 +228,7 @@ impl Policy {
             ("stream_idle_timeout", time(self.stream_idle_timeout.value), self.stream_idle_timeout.origin),
             ("hedge", hedge.unwrap_or_else(none), self.hedge.origin),
             ("hash_field", field.unwrap_or_else(none), self.hash_field.origin),
+            ("priority", priority.to_owned(), self.priority.origin),
         ];
         rows.into_iter().map(|(name, value, origin)| (name, Sourced { value, origin })).collect()
     }
@@ -271,6 +297,7 @@ per_try_timeout     200ms            call site
 stream_idle_timeout none             default
 hedge               none             default
 hash_field          none             default
+priority            normal           default
 ";
         assert_eq!(text, expected);
     }

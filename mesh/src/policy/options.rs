@@ -10,7 +10,7 @@ use crate::{
     policy::{
         hash_field::{Fields, HashField},
         hedge::HedgePolicy,
-        method::{Idempotency, MOST_ATTEMPTS, MethodPolicy},
+        method::{Idempotency, MOST_ATTEMPTS, MethodPolicy, Priority},
     },
 };
 
@@ -112,7 +112,18 @@ fn read(policy: &wire::Policy) -> Result<MethodPolicy, String> {
         stream_idle_timeout: time("stream_idle_timeout", policy.stream_idle_timeout.as_ref())?,
         hedge: policy.hedge.as_ref().map(hedge).transpose()?,
         hash_field: None,
+        priority: priority(policy.priority)?,
     })
+}
+
+fn priority(number: i32) -> Result<Option<Priority>, String> {
+    match number {
+        0 => Ok(None),
+        1 => Ok(Some(Priority::Low)),
+        2 => Ok(Some(Priority::Normal)),
+        3 => Ok(Some(Priority::High)),
+        other => Err(format!("priority is {other}, which has no meaning")),
+    }
 }
 
 fn hedge(said: &wire::Hedge) -> Result<HedgePolicy, String> {
@@ -223,6 +234,8 @@ mod wire {
         pub(super) hash_field: String,
         #[prost(message, optional, tag = "5")]
         pub(super) stream_idle_timeout: Option<prost_types::Duration>,
+        #[prost(int32, tag = "6")]
+        pub(super) priority: i32,
     }
 
     #[derive(prost::Message)]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use opentelemetry::{
-    Context, KeyValue,
+    Context, KeyValue, StringValue, Value,
     trace::{
         Span as _, SpanContext, SpanKind, Status, TraceContextExt as _, TraceState, Tracer as _, TracerProvider as _,
     },
@@ -91,6 +91,12 @@ impl Span {
         if let Some(mut span) = self.lock() {
             span.set_attribute(KeyValue::new(key, value));
         }
+    }
+
+    /// Sets an attribute of several texts, one for each line.
+    pub(crate) fn set_lines(&self, key: &'static str, lines: impl IntoIterator<Item = String>) {
+        let lines = lines.into_iter().map(StringValue::from).collect::<Vec<_>>();
+        self.set(key, Value::Array(lines.into()));
     }
 
     /// Notes that something happened now.

@@ -8,7 +8,7 @@ use tonic::Code;
 use super::*;
 use crate::{
     client::tests::mock::{self, Mock},
-    policy::{cluster::ClusterPolicy, document::Document},
+    policy::{cluster::ClusterPolicy, document::Document, method::MethodPolicy},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -50,6 +50,48 @@ async fn calls_beyond_the_limit_wait_and_those_beyond_the_queue_are_refused_at_o
         }
     }
     assert_eq!((ends, refused, mock.calls()), (vec![1, 1, 2, 2, 3], 4, 5));
+}
+
+fn call_of(priority: Priority) -> Call {
+    mock::call_with(&MethodPolicy { priority: Some(priority), ..MethodPolicy::default() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_of_a_higher_priority_go_before_those_that_came_earlier() {
+    use Priority::{High, Low, Normal};
+    let (stop, mut running) = (limit(1, 6).layer(slow()), JoinSet::new());
+    for (number, priority) in [Normal, Low, Normal, Low, High, Normal, High].into_iter().enumerate() {
+        let mut call = stop.call(call_of(priority));
+        assert!(futures::poll!(&mut call).is_pending());
+        running.spawn(async move { call.await.map(|_| (priority, number)).unwrap() });
+    }
+    assert!(stop.call(call_of(High)).await.is_err(), "the queue is one, and bounded");
+    let mut ended = Vec::new();
+    while let Some(one) = running.join_next().await {
+        ended.push(one.unwrap());
+    }
+    let order = [(Normal, 0), (High, 4), (High, 6), (Normal, 2), (Normal, 5), (Low, 1), (Low, 3)];
+    assert_eq!(ended, order);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_of_low_priority_leave_places_to_others() {
+    for (concurrency, most) in [(1, 1), (2, 1), (9, 8), (10, 9), (100, 90)] {
+        let (mock, mut low) = (slow(), Vec::new());
+        let stop = limit(concurrency, 1_000).layer(mock.clone());
+        for _ in 0..concurrency {
+            let mut call = stop.call(call_of(Priority::Low));
+            assert!(futures::poll!(&mut call).is_pending());
+            low.push(call);
+        }
+        assert_eq!(mock.calls(), most, "of {concurrency}");
+        let normal: Vec<_> = (most..concurrency).map(|_| stop.call(call_of(Priority::Normal))).collect();
+        assert_eq!(mock.calls(), concurrency, "of {concurrency}");
+        drop(normal);
+        for call in low {
+            assert!(call.await.is_ok(), "in the end each has its turn");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,7 +165,8 @@ proptest! {
             }
             while running.join_next().await.is_some() {}
             let gate = stop.gate;
-            assert_eq!((gate.taken.load(Ordering::SeqCst), gate.waiting.load(Ordering::SeqCst)), (0, 0));
+            let waiting = gate.queues.iter().map(|queue| queue.waiting.load(Ordering::SeqCst)).sum::<usize>();
+            assert_eq!((gate.taken.load(Ordering::SeqCst), waiting), (0, 0));
         });
         prop_assert!(most.load(Ordering::SeqCst) <= concurrency);
     }

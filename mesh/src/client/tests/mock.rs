@@ -68,6 +68,7 @@ pub(crate) fn call(idempotent: bool, deadline: Option<Deadline>) -> Call {
         for_retry: false,
         mirrored: false,
         wait_for_ready: false,
+        tagged: None,
         deadline,
         trace: None,
     };

@@ -55,6 +55,10 @@ async fn a_call_has_one_span_over_a_span_for_each_attempt_with_the_reason_of_a_r
     let [refused, lost, answered, all] = &spans[..] else { panic!("{spans:?}") };
     assert_eq!(all.name, "Sent.test.Echo.Run");
     assert_eq!((all.parent_span_id, &all.status), (SpanId::INVALID, &Status::Ok));
+    let policy = attribute(all, "selvedge.policy").unwrap().to_string();
+    assert!(policy.contains("idempotency = idempotent (call site)"), "{policy}");
+    let budget = attribute(all, "selvedge.retry_budget").unwrap().to_string();
+    assert!(budget.contains("with 1 calls"), "{budget}");
     for (span, reason, previous, transparent) in
         [(refused, None, 0, false), (lost, Some("refused"), 0, true), (answered, Some("lost"), 1, false)]
     {

@@ -63,6 +63,7 @@ fn options_of_a_method_say_its_policy() {
            hedge: {max_attempts: 3, delay: {nanos: 20000000}, quantile: 0.95}
            hash_field: 'inner.text'
            stream_idle_timeout: {seconds: 30}
+           priority: PRIORITY_HIGH
          };",
     )
     .unwrap();
@@ -78,6 +79,7 @@ fn options_of_a_method_say_its_policy() {
         backoff_multiplier: Some(1.5),
         per_try_timeout: millis(300),
         stream_idle_timeout: millis(30_000),
+        priority: Some(Priority::High),
         hedge: Some(HedgePolicy { max_attempts: 3, delay: millis(20), quantile: Some(0.95) }),
         hash_field: Some(serde_json::from_str("\"2.7\"").unwrap()),
     };
