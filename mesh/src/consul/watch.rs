@@ -24,9 +24,9 @@ use crate::{
 /// (hashicorp/consul#8980), and such a question goes past it.
 const AUDIT: Duration = Duration::from_secs(600);
 
-/// Of so many questions in turn one asks for the whole answer, once a minute, the others for its index: what a token may
+/// Of so many questions in turn one asks for the whole answer, every five minutes, the others for its index: what a token may
 /// see, for one, changes without it.
-const WHOLE: u32 = 6;
+const WHOLE: u32 = 30;
 
 /// One blocking query that is asked again and again. Its answers are of the type `T`.
 #[derive(Debug)]
