@@ -115,26 +115,23 @@ impl Gate {
     /// Without a lock: most calls find a place.
     fn take(self: &Arc<Self>, priority: Priority) -> Option<Place> {
         // Without a limit places are counted too: there may be one before they are given back.
-        let all = self.places();
-        let most = if priority == Priority::Low { (all - all / 10).min((all - 1).max(1)) } else { all };
+        let most = self.places(priority);
         let more = |taken: usize| (taken < most).then_some(taken + 1);
         self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
         Some(Place { gate: Arc::clone(self) })
     }
 
-    fn places(&self) -> usize {
-        self.policy.load().limit.map_or(usize::MAX, |limit| limit.concurrency.max(1))
+    fn places(&self, priority: Priority) -> usize {
+        let all = self.policy.load().limit.map_or(usize::MAX, |limit| limit.concurrency.max(1));
+        if priority == Priority::Low { (all - all / 10).min((all - 1).max(1)) } else { all }
     }
 
-    fn has_room(&self) -> bool {
-        self.taken.load(Ordering::SeqCst) < self.places()
-    }
-
-    /// Tells the first of those that wait that there may be a place.
+    /// Tells the first of those that wait, if it may have a place: who is told in vain loses its turn.
     fn tell(&self) {
-        let first = self.queues.iter().rev().find(|queue| queue.waiting.load(Ordering::SeqCst) > 0);
-        if let Some(queue) = first {
-            queue.freed.notify_one();
+        let waits = |priority: &Priority| self.queues[*priority as usize].waiting.load(Ordering::SeqCst) > 0;
+        let first = [Priority::High, Priority::Normal, Priority::Low].into_iter().find(waits);
+        if let Some(first) = first.filter(|first| self.taken.load(Ordering::SeqCst) < self.places(*first)) {
+            self.queues[first as usize].freed.notify_one();
         }
     }
 
@@ -184,10 +181,8 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.queue.waiting.fetch_sub(1, Ordering::SeqCst);
-        // It may have been told of a place that it did not take. Who is told in vain loses its turn.
-        if self.gate.has_room() {
-            self.gate.tell();
-        }
+        // It may have been told of a place that it did not take.
+        self.gate.tell();
     }
 }
 

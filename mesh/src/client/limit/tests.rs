@@ -75,6 +75,22 @@ async fn those_of_a_higher_priority_go_before_those_that_came_earlier() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_of_low_priority_keep_their_turns_while_others_have_the_places() {
+    use Priority::{Low, Normal};
+    let (stop, mut running) = (limit(2, 6).layer(slow()), JoinSet::new());
+    for (number, priority) in [Normal, Normal, Low, Low, Low].into_iter().enumerate() {
+        let mut call = stop.call(call_of(priority));
+        assert!(futures::poll!(&mut call).is_pending());
+        running.spawn(async move { call.await.map(|_| number).unwrap() });
+    }
+    let mut ended = Vec::new();
+    while let Some(one) = running.join_next().await {
+        ended.push(one.unwrap());
+    }
+    assert_eq!(ended, [0, 1, 2, 3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn those_of_low_priority_leave_places_to_others() {
     for (concurrency, most) in [(1, 1), (2, 1), (9, 8), (10, 9), (100, 90)] {
         let (mock, mut low) = (slow(), Vec::new());
