@@ -81,6 +81,8 @@ async fn those_of_low_priority_keep_their_turns_while_others_have_the_places() {
     for (number, priority) in [Normal, Normal, Low, Low, Low].into_iter().enumerate() {
         let mut call = stop.call(call_of(priority));
         assert!(futures::poll!(&mut call).is_pending());
+        // One after the other, so that one place at a time is given back.
+        time::advance(SECOND / 10).await;
         running.spawn(async move { call.await.map(|_| number).unwrap() });
     }
     let mut ended = Vec::new();
